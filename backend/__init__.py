@@ -1,0 +1,1 @@
+"""Marquee: movie recommendations from your own Postgres."""

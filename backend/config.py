@@ -1,0 +1,95 @@
+"""Settings: the only reader of the environment."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PACKAGED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+"""The model whose weights come with the installation."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set; each field's description is its line in `.env.example`."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL 15 or newer with pgvector 0.7 or newer, e.g. "
+        "postgresql://user:password@host:5432/marquee. Unset: an embedded PostgreSQL 16 under DATA_DIR.",
+    )
+    data_dir: Path = Field(Path("data"), description="Where everything that Marquee keeps on disk lives.")
+    host: str = Field("127.0.0.1", description="Address to listen on. Any but loopback asks for a key.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    root_path: str = Field("", description="Path prefix that a reverse proxy strips, e.g. /marquee.")
+    api_keys: SecretStr | None = Field(
+        None,
+        description="Comma-separated keys for clients. Unset: open on loopback, a generated key elsewhere.",
+    )
+    admin_key: SecretStr | None = Field(
+        None, description="Key for export and erase of a person. Unset: as any other route."
+    )
+    embedding_model: str = Field(
+        PACKAGED_MODEL,
+        description="The packaged model, another hub name, or a folder. It must give 384 dimensions.",
+    )
+    vector_index: Literal["auto", "exact", "ivfflat", "hnsw"] = Field(
+        "auto", description="auto: exact while the catalogue is small, then HNSW."
+    )
+    recall_target: float = Field(
+        0.98, gt=0, le=1, description="Recall@10 that probes or ef_search are tuned to."
+    )
+    include_adult: bool = Field(False, description="Let films flagged as adult into answers.")
+    db_pool_size: int = Field(10, ge=1, le=200, description="Database connections a process may hold.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+    log_format: Literal["console", "json"] = Field("console", description="For people, or for machines.")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("log_level", "log_format", "vector_index", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @property
+    def sqlalchemy_url(self) -> str | None:
+        """DATABASE_URL with the psycopg2 driver named, or None for the embedded server."""
+        if self.database_url is None:
+            return None
+        _, separator, rest = self.database_url.get_secret_value().partition("://")
+        return f"postgresql+psycopg2{separator}{rest}"
+
+    @property
+    def client_keys(self) -> list[str]:
+        """The keys in API_KEYS, in order."""
+        raw = self.api_keys.get_secret_value() if self.api_keys else ""
+        return [key.strip() for key in raw.split(",") if key.strip()]
+
+    @property
+    def listens_on_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.host == "localhost" or self.host == "::1" or self.host.startswith("127.")
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()
+
+
+def render_env_example() -> str:
+    """The text of `.env.example`: every setting, its description and its default."""
+    blocks = ["# Every setting is optional. Copy to .env and uncomment what you change.\n"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else field.default
+        shown = str(default).lower() if isinstance(default, bool) else default
+        blocks.append(f"# {field.description}\n# {name.upper()}={shown}\n")
+    return "\n".join(blocks)

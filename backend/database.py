@@ -1,0 +1,73 @@
+"""The engine, the sessions, and the only commit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.orm import Session
+
+from backend.config import get_settings
+from backend.embedded_postgres import DATABASE, EmbeddedPostgres
+
+CONNECT_ARGS = {
+    "connect_timeout": 5,
+    "application_name": "marquee",
+    "options": "-c timezone=utc",
+}
+
+
+@lru_cache
+def get_embedded_postgres() -> EmbeddedPostgres | None:
+    """The embedded server of this installation, or None where DATABASE_URL names another."""
+    settings = get_settings()
+    return None if settings.sqlalchemy_url else EmbeddedPostgres(settings.data_dir / "postgres")
+
+
+@lru_cache
+def get_engine() -> Engine:
+    """The engine of this process; starts the embedded PostgreSQL where that is the database."""
+    settings = get_settings()
+    url = settings.sqlalchemy_url
+    embedded = get_embedded_postgres()
+    if embedded is not None:
+        embedded.start()
+        _create_database(embedded)
+        url = embedded.url()
+    assert url is not None
+    return create_engine(
+        url,
+        pool_size=settings.db_pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        # A new session picks up what `ALTER DATABASE … SET` says of the index: within a minute, everywhere.
+        pool_recycle=60,
+        connect_args=CONNECT_ARGS,
+    )
+
+
+def SessionLocal() -> Session:  # noqa: N802 - the name is the specification's
+    """A session of this process's database; close it, or use it in a `with`."""
+    return Session(get_engine(), expire_on_commit=False)
+
+
+@contextmanager
+def session_scope() -> Iterator[Session]:
+    """One transaction: committed at the end, rolled back when anything is raised."""
+    with SessionLocal() as session:
+        yield session
+        session.commit()
+
+
+def _create_database(embedded: EmbeddedPostgres) -> None:
+    engine = create_engine(embedded.url("postgres"), isolation_level="AUTOCOMMIT", connect_args=CONNECT_ARGS)
+    with engine.connect() as connection:
+        # Several processes may come here at once; the lock is gone with the session.
+        connection.execute(text("SELECT pg_advisory_lock(hashtext('create marquee'))"))
+        exists = connection.scalar(
+            text("SELECT EXISTS (SELECT FROM pg_database WHERE datname = :name)"), {"name": DATABASE}
+        )
+        if not exists:
+            connection.execute(text(f"CREATE DATABASE {DATABASE}"))
+    engine.dispose()

@@ -1,0 +1,84 @@
+"""AppError and its leaves: a status, a stable code, and a docstring that is the message."""
+
+from inspect import cleandoc
+
+
+class AppError(Exception):
+    """Something went wrong."""
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, detail: str | None = None, *, field: str | None = None) -> None:
+        self.title = cleandoc(type(self).__doc__ or AppError.__doc__ or "")
+        self.detail = detail or self.title
+        self.field = field
+        super().__init__(self.detail)
+
+
+class MovieNotFoundError(AppError):
+    """There is no such film in the catalogue."""
+
+    status = 404
+    code = "movie_not_found"
+
+
+class InvalidInputError(AppError):
+    """A value can't be used."""
+
+    status = 422
+    code = "invalid_input"
+
+
+class UnknownGenreError(InvalidInputError):
+    """There is no such genre."""
+
+    code = "unknown_genre"
+
+
+class NotAuthenticatedError(AppError):
+    """A key is needed: send it as X-API-Key or as a bearer token."""
+
+    status = 401
+    code = "key_required"
+
+
+class NotAllowedError(AppError):
+    """This needs the admin key."""
+
+    status = 403
+    code = "admin_key_required"
+
+
+class BodyTooLargeError(AppError):
+    """The request body is too large."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class UnavailableError(AppError):
+    """The database can't be reached at the moment; try again shortly."""
+
+    status = 503
+    code = "database_unavailable"
+
+
+class SetupError(AppError):
+    """The installation is not ready; the message says what to run."""
+
+    status = 503
+    code = "not_ready"
+
+
+class ModelError(SetupError):
+    """The embedding model can't be used."""
+
+    code = "embedding_model_unusable"
+
+
+class UsageError(AppError):
+    """The command can't do what was asked."""
+
+    status = 422
+    code = "usage"

@@ -1,0 +1,167 @@
+"""The tables, as SQLAlchemy 2 classes. `migrations/` is what creates them."""
+
+import datetime as dt
+
+from pgvector.sqlalchemy import Vector
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+EMBEDDING_DIMENSION = 384
+
+QUALITY_SQL = "ln(1 + vote_count) * (vote_average * vote_count + 6.5 * 500) / (vote_count + 500)"
+"""A Bayesian mean rating (prior: 500 votes of 6.5) times the logarithm of the votes: popular and good."""
+
+
+class Base(DeclarativeBase):
+    """What every table shares."""
+
+
+class Movie(Base):
+    """A film, under its TMDB id."""
+
+    __tablename__ = "movies"
+    __table_args__ = (
+        Index("movies_imdb_id_idx", "imdb_id"),
+        Index("movies_genres_idx", "genres", postgresql_using="gin"),
+        Index("movies_title_idx", text("to_tsvector('simple', title)"), postgresql_using="gin"),
+        Index("movies_release_year_idx", "release_year"),
+        Index("movies_vote_count_idx", text("vote_count DESC"), "id"),
+        Index("movies_quality_idx", text("quality DESC"), "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    imdb_id: Mapped[str | None] = mapped_column(Text)
+    title: Mapped[str] = mapped_column(Text)
+    original_title: Mapped[str | None] = mapped_column(Text)
+    original_language: Mapped[str | None] = mapped_column(Text)
+    overview: Mapped[str | None] = mapped_column(Text)
+    tagline: Mapped[str | None] = mapped_column(Text)
+    genres: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    keywords: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    directors: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    actors: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    collection: Mapped[str | None] = mapped_column(Text)
+    release_date: Mapped[dt.date | None]
+    release_year: Mapped[int | None] = mapped_column(SmallInteger)
+    runtime: Mapped[int | None]
+    budget: Mapped[int | None] = mapped_column(BigInteger)
+    revenue: Mapped[int | None] = mapped_column(BigInteger)
+    popularity: Mapped[float] = mapped_column(Double, server_default="0")
+    vote_average: Mapped[float] = mapped_column(Double, server_default="0")
+    vote_count: Mapped[int] = mapped_column(Integer, server_default="0")
+    status: Mapped[str | None] = mapped_column(Text)
+    adult: Mapped[bool] = mapped_column(server_default=text("false"))
+    poster_path: Mapped[str | None] = mapped_column(Text)
+    backdrop_path: Mapped[str | None] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text, server_default="file")
+    updated_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+    quality: Mapped[float] = mapped_column(REAL, Computed(QUALITY_SQL, persisted=True), nullable=True)
+    text_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    embedding: Mapped[list[float] | None] = mapped_column(Vector(EMBEDDING_DIMENSION), deferred=True)
+    embedding_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    embedding_model: Mapped[str | None] = mapped_column(Text)
+
+    def __repr__(self) -> str:
+        return f"<Movie {self.id} {self.title!r} ({self.release_year})>"
+
+
+class User(Base):
+    """A person: what the API calls `user_id` is `external_id` here."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    external_id: Mapped[str] = mapped_column(Text, unique=True)
+    created_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+
+
+class Interaction(Base):
+    """What a person did with a film: one row per person, film and kind."""
+
+    __tablename__ = "interactions"
+    __table_args__ = (
+        CheckConstraint(
+            "kind IN ('rating', 'like', 'dislike', 'watched', 'watchlist', 'not_interested', 'click')",
+            name="interactions_kind_check",
+        ),
+        CheckConstraint(
+            "(kind = 'rating') = (value IS NOT NULL) AND value BETWEEN 0.5 AND 5",
+            name="interactions_value_check",
+        ),
+        Index("interactions_movie_id_idx", "movie_id"),
+    )
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    movie_id: Mapped[int] = mapped_column(ForeignKey("movies.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[float | None] = mapped_column(REAL)
+    at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+    recommendation_id: Mapped[str | None] = mapped_column(Text)
+    position: Mapped[int | None]
+
+
+class PendingInteraction(Base):
+    """An interaction with a film that is not in the catalogue yet; a trigger on `movies` settles it."""
+
+    __tablename__ = "pending_interactions"
+    __table_args__ = (
+        UniqueConstraint(
+            "user_id",
+            "tmdb_id",
+            "imdb_id",
+            "title",
+            "year",
+            "kind",
+            name="pending_interactions_key",
+            postgresql_nulls_not_distinct=True,
+        ),
+        CheckConstraint(
+            "num_nonnulls(tmdb_id, imdb_id, title) >= 1", name="pending_interactions_movie_check"
+        ),
+        Index("pending_interactions_tmdb_id_idx", "tmdb_id"),
+        Index("pending_interactions_imdb_id_idx", "imdb_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    tmdb_id: Mapped[int | None] = mapped_column(BigInteger)
+    imdb_id: Mapped[str | None] = mapped_column(Text)
+    title: Mapped[str | None] = mapped_column(Text)
+    year: Mapped[int | None] = mapped_column(SmallInteger)
+    kind: Mapped[str] = mapped_column(Text)
+    value: Mapped[float | None] = mapped_column(REAL)
+    at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+    recommendation_id: Mapped[str | None] = mapped_column(Text)
+    position: Mapped[int | None]
+
+
+class IndexMeasurement(Base):
+    """What a build or a tuning of the vector index came to; the newest row is the one in force."""
+
+    __tablename__ = "index_measurements"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    movies: Mapped[int]
+    lists: Mapped[int | None]
+    probes: Mapped[int | None]
+    ef_search: Mapped[int | None]
+    recall_at_10: Mapped[float] = mapped_column(Double)
+    measured_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))

@@ -1,0 +1,1 @@
+"""The service looks after itself."""

@@ -1,0 +1,44 @@
+"""Set-up of logging, and the metrics that `/metrics` shows."""
+
+import logging
+import sys
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+from backend.config import Settings
+
+REQUESTS = Counter("marquee_requests_total", "HTTP requests answered", ["route", "method", "status"])
+LATENCY = Histogram(
+    "marquee_request_seconds",
+    "Time from request to answer",
+    ["route"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+ANSWERS = Counter("marquee_answers_total", "Lists answered, by the layer that answered", ["kind", "source"])
+DATABASE_UP = Gauge("marquee_database_up", "1 while the database answers")
+RESTARTS = Counter("marquee_postgres_restarts_total", "Times the embedded PostgreSQL was brought back")
+
+
+def configure_logging(settings: Settings) -> None:
+    """One line an event on standard error: coloured for a terminal, JSON for a machine."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries speak through the standard library; only what needs attention is let through.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
