@@ -1,5 +1,6 @@
 """Settings: the only reader of the environment."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -93,3 +94,8 @@ def render_env_example() -> str:
         shown = str(default).lower() if isinstance(default, bool) else default
         blocks.append(f"# {field.description}\n# {name.upper()}={shown}\n")
     return "\n".join(blocks)
+
+
+def keep_offline() -> None:
+    """Keep the model library from asking the network about weights that lie on disk."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")

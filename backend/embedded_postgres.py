@@ -61,9 +61,7 @@ class EmbeddedPostgres:
         with self._starting:
             while not self._try_start():
                 if time.monotonic() > deadline:
-                    raise SetupError(
-                        f"The embedded PostgreSQL did not start; its log is {self.directory / 'log'}"
-                    )
+                    raise SetupError(f"The embedded PostgreSQL did not start; its log is {self.directory / 'log'}")
                 time.sleep(0.2)
 
     def url(self, database: str = DATABASE) -> str:

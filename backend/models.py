@@ -28,6 +28,9 @@ EMBEDDING_DIMENSION = 384
 QUALITY_SQL = "ln(1 + vote_count) * (vote_average * vote_count + 6.5 * 500) / (vote_count + 500)"
 """A Bayesian mean rating (prior: 500 votes of 6.5) times the logarithm of the votes: popular and good."""
 
+TITLE_SEARCH_SQL = "to_tsvector('simple', title || ' ' || coalesce(original_title, ''))"
+"""What a search by title looks into."""
+
 
 class Base(DeclarativeBase):
     """What every table shares."""
@@ -40,7 +43,7 @@ class Movie(Base):
     __table_args__ = (
         Index("movies_imdb_id_idx", "imdb_id"),
         Index("movies_genres_idx", "genres", postgresql_using="gin"),
-        Index("movies_title_idx", text("to_tsvector('simple', title)"), postgresql_using="gin"),
+        Index("movies_title_idx", text(TITLE_SEARCH_SQL), postgresql_using="gin"),
         Index("movies_release_year_idx", "release_year"),
         Index("movies_vote_count_idx", text("vote_count DESC"), "id"),
         Index("movies_quality_idx", text("quality DESC"), "id"),

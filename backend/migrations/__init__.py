@@ -1,15 +1,18 @@
 """Bringing a database to the current schema: Alembic revisions, run from Python, one transaction in all."""
 
+import re
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from backend.errors import SetupError
+from backend.models import Base
 
 MINIMUM_SERVER = 15
 MINIMUM_PGVECTOR = (0, 7)
@@ -23,10 +26,10 @@ def migrate(engine: Engine) -> bool:
     with engine.begin() as connection:
         lock_schema(connection)
         before = current_revision(connection)
-        if before is None and _has_table(connection, "movies"):
+        if before is None and (strangers := find_strangers(connection)):
             raise SetupError(
-                "There is a table `movies` that Marquee did not make. "
-                "To bring it to the current schema run: python backend/migrate_add_pgvector.py"
+                f"There is a table `{strangers[0]}` that Marquee did not make. "
+                "To bring the database to the current schema run: python backend/migrate_add_pgvector.py"
             )
         create_extension(connection)
         upgrade(connection)
@@ -42,7 +45,10 @@ def upgrade(connection: Connection) -> None:
     """Run the revisions that are missing."""
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise SetupError(f"This version of Marquee is older than the database: {error}") from error
 
 
 def create_extension(connection: Connection) -> None:
@@ -59,8 +65,15 @@ def create_extension(connection: Connection) -> None:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision that the database is at; None before the first."""
-    return MigrationContext.configure(connection).get_current_revision()
+    """The revision that the database is at; None before the first, and where Alembic serves another program."""
+    heads = MigrationContext.configure(connection).get_current_heads()
+    return next((head for head in heads if re.fullmatch(r"\d{4}", head)), None)
+
+
+def find_strangers(connection: Connection) -> list[str]:
+    """The tables that stand where Marquee's go, in a database without a revision."""
+    names = (*Base.metadata.tables, "alembic_version")
+    return [name for name in names if has_relation(connection, name)]
 
 
 def head_revision() -> str:
@@ -70,11 +83,12 @@ def head_revision() -> str:
     return head
 
 
+def has_relation(connection: Connection, name: str) -> bool:
+    """Whether a table, a view, an index or a sequence has that name."""
+    return bool(connection.scalar(text("SELECT to_regclass(quote_ident(:name)) IS NOT NULL"), {"name": name}))
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     return config
-
-
-def _has_table(connection: Connection, name: str) -> bool:
-    return bool(connection.scalar(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": name}))

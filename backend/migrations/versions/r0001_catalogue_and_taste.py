@@ -5,8 +5,9 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+# IF NOT EXISTS: `adopt.py` leaves an older table that it has brought into exactly this shape.
 TABLES = """
-CREATE TABLE movies (
+CREATE TABLE IF NOT EXISTS movies (
     id                integer PRIMARY KEY,
     imdb_id           text,
     title             text NOT NULL,
@@ -41,13 +42,13 @@ CREATE TABLE movies (
     embedding_model   text
 );
 
-CREATE TABLE users (
+CREATE TABLE IF NOT EXISTS users (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     external_id text NOT NULL UNIQUE,
     created_at  timestamptz NOT NULL DEFAULT now()
 );
 
-CREATE TABLE interactions (
+CREATE TABLE IF NOT EXISTS interactions (
     user_id           bigint NOT NULL REFERENCES users ON DELETE CASCADE,
     movie_id          integer NOT NULL REFERENCES movies ON DELETE CASCADE,
     kind              text NOT NULL,
@@ -62,7 +63,7 @@ CREATE TABLE interactions (
         ((kind = 'rating') = (value IS NOT NULL) AND value BETWEEN 0.5 AND 5)
 );
 
-CREATE TABLE pending_interactions (
+CREATE TABLE IF NOT EXISTS pending_interactions (
     id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     user_id           bigint NOT NULL REFERENCES users ON DELETE CASCADE,
     tmdb_id           bigint,
@@ -79,7 +80,7 @@ CREATE TABLE pending_interactions (
     CONSTRAINT pending_interactions_movie_check CHECK (num_nonnulls(tmdb_id, imdb_id, title) >= 1)
 );
 
-CREATE TABLE index_measurements (
+CREATE TABLE IF NOT EXISTS index_measurements (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind         text NOT NULL,
     movies       integer NOT NULL,
@@ -97,13 +98,14 @@ STORAGE = "ALTER TABLE movies ALTER COLUMN embedding SET STORAGE PLAIN;"
 INDEXES = """
 CREATE INDEX IF NOT EXISTS movies_imdb_id_idx ON movies (imdb_id);
 CREATE INDEX IF NOT EXISTS movies_genres_idx ON movies USING gin (genres);
-CREATE INDEX IF NOT EXISTS movies_title_idx ON movies USING gin (to_tsvector('simple', title));
+CREATE INDEX IF NOT EXISTS movies_title_idx ON movies USING gin (
+    to_tsvector('simple', title || ' ' || coalesce(original_title, '')));
 CREATE INDEX IF NOT EXISTS movies_release_year_idx ON movies (release_year);
 CREATE INDEX IF NOT EXISTS movies_vote_count_idx ON movies (vote_count DESC, id);
 CREATE INDEX IF NOT EXISTS movies_quality_idx ON movies (quality DESC, id);
-CREATE INDEX interactions_movie_id_idx ON interactions (movie_id);
-CREATE INDEX pending_interactions_tmdb_id_idx ON pending_interactions (tmdb_id);
-CREATE INDEX pending_interactions_imdb_id_idx ON pending_interactions (imdb_id);
+CREATE INDEX IF NOT EXISTS interactions_movie_id_idx ON interactions (movie_id);
+CREATE INDEX IF NOT EXISTS pending_interactions_tmdb_id_idx ON pending_interactions (tmdb_id);
+CREATE INDEX IF NOT EXISTS pending_interactions_imdb_id_idx ON pending_interactions (imdb_id);
 """
 
 # The only definition of the text that an embedding is made from.

@@ -1,0 +1,49 @@
+"""Filters: the same everywhere that films are listed."""
+
+from dataclasses import dataclass
+
+from backend.catalog.records import GENRE_IDS, GENRES
+from backend.errors import UnknownGenreError
+
+MovieRef = int | str
+"""A film as a client names it: its TMDB id, or its IMDb id (`tt0114709`)."""
+
+_GENRE_BY_LOWER_NAME = {name.lower(): name for name in GENRE_IDS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What a list is limited to; an empty field does not limit."""
+
+    genre: tuple[str, ...] = ()
+    """Any of these genre names."""
+    exclude_genre: tuple[str, ...] = ()
+    """None of these."""
+    year_min: int | None = None
+    year_max: int | None = None
+    runtime_min: int | None = None
+    """Minutes."""
+    runtime_max: int | None = None
+    vote_average_min: float | None = None
+    vote_count_min: int | None = None
+    original_language: str | None = None
+    exclude: tuple[MovieRef, ...] = ()
+    """Films to leave out."""
+
+    @property
+    def narrows(self) -> bool:
+        """Whether anything is limited at all."""
+        return self != NO_FILTERS
+
+
+NO_FILTERS = Filters()
+
+
+def genre_name(given: str, *, field: str) -> str:
+    """The genre's name, from a name in any case or a TMDB genre id. Raises UnknownGenreError."""
+    name = GENRES.get(int(given)) if given.isdecimal() else _GENRE_BY_LOWER_NAME.get(given.strip().lower())
+    if name is None:
+        raise UnknownGenreError(
+            f"{field}: {given[:40]!r} is not a genre; there are {', '.join(sorted(GENRE_IDS))}", field=field
+        )
+    return name

@@ -1,0 +1,53 @@
+"""Where films come from without a network: JSON lines, and the bundled starter catalogue."""
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from backend.errors import UsageError
+
+Line = tuple[int, Any]
+"""A line number and what stood there; an unreadable line is its text."""
+
+STARTER = Path(__file__).parent / "starter" / "facts.csv"
+
+
+def read_json_lines(path: Path) -> Iterator[Line]:
+    """The objects of a `.jsonl` or `.jsonl.gz` file, one at a time."""
+    try:
+        with closing(_open(path)) as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, _parse(line)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise UsageError(f"{path} is damaged: {error}") from error
+
+
+def read_starter() -> Iterator[Line]:
+    """The bundled films, in TMDB's shape."""
+    with STARTER.open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            split = {key: row[key].split("|") if row[key] else [] for key in ("genres", "directors", "cast")}
+            yield number, {**row, **split}
+
+
+def _open(path: Path) -> IO[bytes]:
+    try:
+        return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    except FileNotFoundError:
+        raise UsageError(f"There is no file {path}") from None
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}") from error
+
+
+def _parse(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return line.decode("utf-8", "replace")

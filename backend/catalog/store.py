@@ -1,0 +1,251 @@
+"""The SQL over movies: upsert, detail, browse, what waits for an embedding."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Row, RowMapping, and_, func, not_, or_, select, text, true
+from sqlalchemy.orm import Session
+
+from backend.catalog.filters import Filters, MovieRef
+from backend.catalog.records import MovieRecord
+from backend.errors import MovieNotFoundError
+from backend.models import Movie
+
+SUMMARY_COLUMNS = (
+    Movie.id,
+    Movie.title,
+    Movie.original_title,
+    Movie.original_language,
+    Movie.overview,
+    Movie.genres,
+    Movie.release_date,
+    Movie.release_year,
+    Movie.poster_path,
+    Movie.vote_average,
+    Movie.vote_count,
+    Movie.popularity,
+    Movie.runtime,
+)
+"""What a row of any list shows."""
+
+DETAIL_COLUMNS = (
+    *SUMMARY_COLUMNS,
+    Movie.imdb_id,
+    Movie.tagline,
+    Movie.keywords,
+    Movie.directors,
+    Movie.actors,
+    Movie.collection,
+    Movie.budget,
+    Movie.revenue,
+    Movie.status,
+    Movie.backdrop_path,
+)
+
+
+@dataclass(frozen=True)
+class Upserted:
+    """What a batch did."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+
+    def __add__(self, other: "Upserted") -> "Upserted":
+        return Upserted(self.new + other.new, self.changed + other.changed, self.unchanged + other.unchanged)
+
+
+def upsert(session: Session, records: Sequence[MovieRecord], *, source: str) -> Upserted:
+    """Write a batch in one statement; only rows that differ are touched, the unknown never hides the known."""
+    by_id = {record.id: record for record in records}
+    batch = orjson.dumps([by_id[number] for number in sorted(by_id)]).decode()
+    written = session.execute(_UPSERT, {"batch": batch, "source": source}).scalars().all()
+    new = sum(written)
+    return Upserted(new, len(written) - new, len(by_id) - len(written))
+
+
+def is_empty(session: Session) -> bool:
+    """Whether there is no film at all."""
+    return not session.scalar(select(select(Movie.id).limit(1).exists()))
+
+
+def movie_is(ref: MovieRef) -> ColumnElement[bool]:
+    """The condition that picks one film."""
+    return Movie.id == ref if isinstance(ref, int) else Movie.imdb_id == ref
+
+
+def visible(*, include_adult: bool) -> ColumnElement[bool]:
+    """The condition that a film may stand in an answer."""
+    return true() if include_adult else not_(Movie.adult)
+
+
+def filter_conditions(filters: Filters) -> ColumnElement[bool]:
+    """What the filters ask of a film; an unknown year or runtime satisfies no bound."""
+    bounds = [
+        (filters.year_min, Movie.release_year.__ge__),
+        (filters.year_max, Movie.release_year.__le__),
+        (filters.runtime_min, Movie.runtime.__ge__),
+        (filters.runtime_max, Movie.runtime.__le__),
+        (filters.vote_average_min, Movie.vote_average.__ge__),
+        (filters.vote_count_min, Movie.vote_count.__ge__),
+        (filters.original_language, Movie.original_language.__eq__),
+    ]
+    conditions = [holds(bound) for bound, holds in bounds if bound is not None]
+    if filters.genre:
+        conditions.append(Movie.genres.op("&&")(list(filters.genre)))
+    if filters.exclude_genre:
+        conditions.append(not_(Movie.genres.op("&&")(list(filters.exclude_genre))))
+    conditions += [_is_not(ref) for ref in filters.exclude]
+    return and_(true(), *conditions)
+
+
+def find_refs(session: Session, refs: Sequence[MovieRef]) -> dict[MovieRef, int]:
+    """The TMDB id of each film that is known, by the name it was asked for."""
+    ids = [ref for ref in refs if isinstance(ref, int)]
+    imdb_ids = [ref for ref in refs if isinstance(ref, str)]
+    rows = session.execute(
+        select(Movie.id, Movie.imdb_id).where(or_(Movie.id.in_(ids), Movie.imdb_id.in_(imdb_ids)))
+    ).all()
+    by_ref: dict[MovieRef, int] = {row.id: row.id for row in rows}
+    by_ref |= {row.imdb_id: row.id for row in rows if row.imdb_id}
+    return {ref: by_ref[ref] for ref in refs if ref in by_ref}
+
+
+def get_detail(session: Session, ref: MovieRef, *, include_adult: bool) -> RowMapping:
+    """All that is known of one film. Raises MovieNotFoundError."""
+    statement = select(*DETAIL_COLUMNS).where(movie_is(ref), visible(include_adult=include_adult)).limit(1)
+    row = session.execute(statement).mappings().first()
+    if row is None:
+        raise MovieNotFoundError(f"There is no film {ref} in the catalogue.", field="movie_id")
+    return row
+
+
+def browse(
+    session: Session, filters: Filters, *, limit: int, offset: int, include_adult: bool
+) -> tuple[Sequence[RowMapping], int]:
+    """Films, the popular and good first, and how many there are in all."""
+    matching = and_(filter_conditions(filters), visible(include_adult=include_adult))
+    total = select(func.count()).select_from(Movie).where(matching).scalar_subquery()
+    statement = (
+        select(*SUMMARY_COLUMNS, total.label("total"))
+        .where(matching)
+        .order_by(Movie.quality.desc(), Movie.id)
+        .limit(limit)
+        .offset(offset)
+    )
+    rows = session.execute(statement).mappings().all()
+    return rows, rows[0]["total"] if rows else 0
+
+
+def genre_counts(session: Session, *, include_adult: bool) -> Sequence[Row[tuple[str, int]]]:
+    """Each genre with its number of films."""
+    name = func.unnest(Movie.genres).label("name")
+    films = select(name).where(visible(include_adult=include_adult)).subquery()
+    statement = select(films.c.name, func.count().label("movies")).group_by(films.c.name).order_by(films.c.name)
+    return session.execute(statement).all()
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of the catalogue has a vector, and how much waits for one."""
+
+    total_movies: int
+    with_embeddings: int
+    pending: int
+
+    @property
+    def percentage(self) -> float:
+        """Films with an embedding in a hundred; 100 for an empty catalogue."""
+        return 100.0 * self.with_embeddings / self.total_movies if self.total_movies else 100.0
+
+
+def coverage(session: Session, *, model: str) -> Coverage:
+    """Counts of the whole catalogue."""
+    statement = select(
+        func.count(),
+        func.count().filter(not_(_pending(model))),
+        func.count().filter(_pending(model)),
+    ).select_from(Movie)
+    return Coverage(*session.execute(statement).one())
+
+
+@dataclass(frozen=True)
+class PendingText:
+    """A film that waits for its embedding, and its place in the order of embedding."""
+
+    id: int
+    vote_count: int
+    text: str
+
+
+def claim_pending(
+    session: Session, *, model: str, limit: int, after: PendingText | None = None
+) -> list[PendingText]:
+    """Lock the next films that wait, best-known first; those that another process holds are passed over.
+
+    The lock ends with the transaction: a process that dies leaves its films pending.
+    """
+    statement = select(Movie.id, Movie.vote_count, func.embedding_text(text("movies")).label("text"))
+    statement = statement.where(_pending(model)).order_by(Movie.vote_count.desc(), Movie.id).limit(limit)
+    if after is not None:
+        statement = statement.where(
+            or_(
+                Movie.vote_count < after.vote_count,
+                and_(Movie.vote_count == after.vote_count, Movie.id > after.id),
+            )
+        )
+    rows = session.execute(statement.with_for_update(skip_locked=True, key_share=True))
+    return [PendingText(row.id, row.vote_count, row.text) for row in rows]
+
+
+def save_embeddings(session: Session, ids: Sequence[int], vectors: NDArray[np.float32], *, model: str) -> None:
+    """Store the vectors of claimed films, shape (len(ids), 384), in one statement."""
+    texts = ["[" + ",".join(map(str, row)) + "]" for row in vectors.tolist()]
+    session.execute(_SAVE_EMBEDDINGS, {"ids": list(ids), "vectors": texts, "model": model})
+
+
+def _pending(model: str) -> ColumnElement[bool]:
+    return or_(
+        Movie.embedding_hash.is_distinct_from(Movie.text_hash), Movie.embedding_model.is_distinct_from(model)
+    )
+
+
+def _is_not(ref: MovieRef) -> ColumnElement[bool]:
+    return Movie.id != ref if isinstance(ref, int) else Movie.imdb_id.is_distinct_from(ref)
+
+
+def _upsert_sql() -> str:
+    names = [field.name for field in fields(MovieRecord)]
+    columns = ", ".join(names)
+    kept = {
+        name: f"coalesce(nullif(excluded.{name}, '{{}}'), m.{name})"
+        for name in ("genres", "keywords", "directors", "actors")
+    } | {
+        "adult": "m.adult OR excluded.adult",
+        "popularity": "coalesce(nullif(excluded.popularity, 0), m.popularity)",
+        "vote_average": "CASE WHEN excluded.vote_count > 0 THEN excluded.vote_average ELSE m.vote_average END",
+        "vote_count": "coalesce(nullif(excluded.vote_count, 0), m.vote_count)",
+    }
+    values = [kept.get(name, f"coalesce(excluded.{name}, m.{name})") for name in names]
+    return f"""
+        INSERT INTO movies AS m ({columns}, source)
+        SELECT {columns}, :source FROM json_populate_recordset(NULL::movies, :batch)
+        ON CONFLICT (id) DO UPDATE
+        SET {", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True) if name != "id")},
+            source = excluded.source, updated_at = now()
+        WHERE (m.{", m.".join(names)}, m.source) IS DISTINCT FROM ({", ".join(values)}, excluded.source)
+        RETURNING (xmax = 0)::integer
+    """  # noqa: S608 - built of column names only
+
+
+_UPSERT = text(_upsert_sql())
+
+_SAVE_EMBEDDINGS = text("""
+    UPDATE movies
+    SET embedding = made.vector::vector, embedding_hash = movies.text_hash, embedding_model = :model
+    FROM unnest(CAST(:ids AS integer[]), CAST(:vectors AS text[])) AS made (id, vector)
+    WHERE movies.id = made.id
+""")

@@ -1,0 +1,213 @@
+"""Layer 1: Postgres answers."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from backend.catalog.filters import Filters, MovieRef
+from backend.catalog.store import coverage, find_refs, get_detail
+from backend.config import PACKAGED_MODEL, Settings, get_settings
+from backend.feedback.weights import interaction_weight
+from backend.ml.answer import MMR_BLOCK, Answer, Request, Rows, Source, Window
+from backend.ml.diversity import mmr_order
+from backend.ml.explain import shared_facts
+from backend.ml.pgvector_statements import (
+    NOT_SEEN,
+    Scope,
+    Taste,
+    Vector384,
+    contributions_statement,
+    facts_statement,
+    recommendation_statement,
+    search_statement,
+    similar_statement,
+)
+from backend.models import EMBEDDING_DIMENSION, Movie
+
+DECADE = re.compile(r"\b(?:19|20)?([0-9])0'?s\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class PgvectorConfig:
+    """What the layer goes by."""
+
+    model: str = PACKAGED_MODEL
+    """Only vectors of this model are compared."""
+    include_adult: bool = False
+    """Whether films flagged as adult stand in answers."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "PgvectorConfig":
+        """The operator's choice."""
+        return cls(model=settings.embedding_model, include_adult=settings.include_adult)
+
+
+class PgvectorRecommender:
+    """Similar films, recommendations and search over `movies.embedding`, one statement an answer."""
+
+    def __init__(self, db: Session, config: PgvectorConfig | None = None) -> None:
+        self.db = db
+        self.config = config or PgvectorConfig.from_settings(get_settings())
+
+    def get_similar_movies(
+        self, movie_id: MovieRef, n_similar: int = 10, *, diversity_boost: float = 0.0
+    ) -> list[tuple[Movie, float]]:
+        """Films by cosine similarity, as [(Movie, similarity)]. Raises MovieNotFoundError."""
+        request = Request(n=n_similar, diversity_boost=diversity_boost)
+        return self._movies(self.similar(movie_id, request).rows)
+
+    def get_recommendations(
+        self, user_id: str | int, n_recommendations: int = 10, diversity_boost: float = 0.2
+    ) -> list[tuple[Movie, float]]:
+        """What a person may like, as [(Movie, score)]; an unknown person gets popular films."""
+        request = Request(n=n_recommendations, diversity_boost=diversity_boost)
+        return self._movies(self.recommend(str(user_id), request).rows)
+
+    def get_stats(self) -> dict[str, Any]:
+        """How much of the catalogue can be compared."""
+        counts = coverage(self.db, model=self.config.model)
+        return {
+            "total_movies": counts.total_movies,
+            "with_embeddings": counts.with_embeddings,
+            "pending_embeddings": counts.pending,
+            "coverage_percentage": counts.percentage,
+            "embedding_model": self.config.model,
+        }
+
+    def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
+        """Films by cosine to one film; with `user_id`, none that this person has seen or rejected."""
+        scope = self._scope(request, unless_done_by=user_id, not_counting=NOT_SEEN)
+        answer = self._answer(lambda window: similar_statement(ref, scope, window), request)
+        if not answer.rows:
+            get_detail(self.db, ref, include_adult=self.config.include_adult)
+        if request.explain:
+            self._explain_by_facts(ref, answer.rows)
+        return answer
+
+    def recommend(self, user_id: str, request: Request) -> Answer:
+        """What a person may like: by what they did, or popular films where that says nothing."""
+        scope = self._scope(request, unless_done_by=user_id)
+        return self._recommend(Taste.of_person(user_id), scope, request)
+
+    def recommend_for(
+        self,
+        request: Request,
+        *,
+        liked: Sequence[MovieRef] = (),
+        disliked: Sequence[MovieRef] = (),
+        meaning: Vector384 | None = None,
+    ) -> tuple[Answer, list[MovieRef]]:
+        """The same for someone without an account, by films and perhaps the embedding of some words.
+
+        Returns the answer and those of the given films that the catalogue does not know.
+        """
+        ids = find_refs(self.db, [*liked, *disliked]) if liked or disliked else {}
+        weights = {ids[ref]: interaction_weight("dislike", None, 0) for ref in disliked if ref in ids}
+        weights |= {ids[ref]: interaction_weight("like", None, 0) for ref in liked if ref in ids}
+        scope = self._scope(request, without=tuple(sorted(weights)))
+        taste = Taste.of_films(dict(sorted(weights.items())), words=meaning)
+        unknown = [ref for ref in (*liked, *disliked) if ref not in ids]
+        return self._recommend(taste, scope, request), unknown
+
+    def search(self, query: str, request: Request, *, meaning: Vector384 | None) -> Answer:
+        """Films by title and, where the query's embedding is given, by meaning."""
+        scope = self._scope(replace(request, filters=_with_decade(query, request.filters)))
+        words = re.findall(r"\w+", query)
+        prefixes = " & ".join(f"{word}:*" for word in words)
+        statement = search_statement(
+            prefixes, query.strip(), meaning, scope, limit=request.n, offset=request.start
+        )
+        rows = [dict(row) for row in self.db.execute(statement).mappings()]
+        total = rows[0]["total"] if rows else 0
+        return Answer(rows=rows, source="pgvector", total_results=total)
+
+    def _recommend(self, taste: Taste, scope: Scope, request: Request) -> Answer:
+        answer = self._answer(lambda window: recommendation_statement(taste, scope, window), request)
+        if request.explain:
+            self._explain_by_taste(taste, answer)
+        return answer
+
+    def _scope(self, request: Request, **limits: Any) -> Scope:
+        return Scope(
+            model=self.config.model,
+            include_adult=self.config.include_adult,
+            filters=request.filters,
+            **limits,
+        )
+
+    def _answer(self, statement: Callable[[Window], Select[Any]], request: Request) -> Answer:
+        window = request.window
+        rows = self._rows(statement(window))
+        if len(rows) < window.limit and not request.filters.narrows:
+            # The list ends here, or an index that knows nothing of what is left out came up short.
+            rows = self._rows(statement(replace(window, exact=True)))
+        source: Source = rows[0]["source"] if rows else "pgvector"
+        total = rows[0]["total"] if rows else None
+        if request.diversity_boost:
+            rows = _diversify(rows, request)
+        return Answer(rows=rows, source=source, cold_start=source == "popular", total_results=total)
+
+    def _rows(self, statement: Select[Any]) -> Rows:
+        return [dict(row) for row in self.db.execute(statement).mappings()]
+
+    def _explain_by_facts(self, ref: MovieRef, rows: Rows) -> None:
+        statement = facts_statement([row["id"] for row in rows], ref)
+        facts = [dict(film) for film in self.db.execute(statement).mappings()]
+        by_id = {film["id"]: film for film in facts}
+        seed = next(film for film in facts if ref in (film["id"], film["imdb_id"]))
+        for row in rows:
+            row["why"] = shared_facts(seed, by_id[row["id"]])
+
+    def _explain_by_taste(self, taste: Taste, answer: Answer) -> None:
+        if answer.source == "popular":
+            for row in answer.rows:
+                row["why"] = [{"kind": "popular"}]
+            return
+        ids = [row["id"] for row in answer.rows]
+        because: dict[int, Rows] = defaultdict(list)
+        for cause in self.db.execute(contributions_statement(taste, ids, model=self.config.model)):
+            because[cause.recommended].append(
+                {"kind": "liked", "id": cause.id, "title": cause.title, "share": round(cause.share, 4)}
+            )
+        for row in answer.rows:
+            row["why"] = because[row["id"]]
+
+    def _movies(self, rows: Rows) -> list[tuple[Movie, float]]:
+        ids = [row["id"] for row in rows]
+        movies = {movie.id: movie for movie in self.db.scalars(select(Movie).where(Movie.id.in_(ids)))}
+        return [(movies[row["id"]], row["score"]) for row in rows]
+
+
+def _diversify(rows: Rows, request: Request) -> Rows:
+    """Order each block by maximal marginal relevance, and cut out the rows asked for."""
+    ordered: Rows = []
+    for begin in range(0, len(rows), MMR_BLOCK):
+        block = rows[begin : begin + MMR_BLOCK]
+        relevance = np.array([row["score"] for row in block], dtype=np.float32)
+        vectors = np.stack([_vector(row.pop("vector")) for row in block])
+        ordered += [block[i] for i in mmr_order(relevance, vectors, diversity_boost=request.diversity_boost)]
+    first = request.start - request.window.offset
+    return ordered[first : first + request.stop - request.start]
+
+
+def _vector(sent: memoryview | None) -> Vector384:
+    """A vector in pgvector's binary form: two 16-bit numbers, then big-endian floats."""
+    if sent is None:
+        return np.zeros(EMBEDDING_DIMENSION, dtype=np.float32)
+    return np.frombuffer(sent, dtype=">f4", offset=4).astype(np.float32)
+
+
+def _with_decade(query: str, filters: Filters) -> Filters:
+    """Take "80s" as 1980 to 1989, unless years were asked for."""
+    match = DECADE.search(query)
+    if match is None or filters.year_min is not None or filters.year_max is not None:
+        return filters
+    decade = int(match[1]) * 10
+    first = (1900 if decade >= 30 else 2000) + decade
+    return replace(filters, year_min=first, year_max=first + 9)
