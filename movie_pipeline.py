@@ -5,12 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.feedback.imports import import_movielens
-
 from backend import cli
 from backend.catalog.pipeline import load
 from backend.catalog.sources import read_json_lines
 from backend.database import get_engine
+from backend.feedback.imports import import_movielens
 from backend.migrations import migrate
 
 
@@ -37,12 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="movie_pipeline.py", description=__doc__)
     what = parser.add_argument_group("what to load").add_mutually_exclusive_group(required=True)
-    what.add_argument(
-        "--from-file", type=Path, metavar="F", help="TMDB-shaped JSON lines (.jsonl, .jsonl.gz)"
-    )
-    what.add_argument(
-        "--ratings", type=Path, metavar="DIR", help="a MovieLens folder (ratings.csv and links.csv)"
-    )
+    what.add_argument("--from-file", type=Path, metavar="F", help="TMDB-shaped JSON lines (.jsonl, .jsonl.gz)")
+    what.add_argument("--ratings", type=Path, metavar="DIR", help="a MovieLens folder (ratings.csv and links.csv)")
     return cli.run(run_pipeline, parser, argv)
 
 

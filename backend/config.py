@@ -42,9 +42,7 @@ class Settings(BaseSettings):
     vector_index: Literal["auto", "exact", "ivfflat", "hnsw"] = Field(
         "auto", description="auto: exact while the catalogue is small, then HNSW."
     )
-    recall_target: float = Field(
-        0.98, gt=0, le=1, description="Recall@10 that probes or ef_search are tuned to."
-    )
+    recall_target: float = Field(0.98, gt=0, le=1, description="Recall@10 that probes or ef_search are tuned to.")
     include_adult: bool = Field(False, description="Let films flagged as adult into answers.")
     db_pool_size: int = Field(10, ge=1, le=200, description="Database connections a process may hold.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")

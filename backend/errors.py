@@ -82,3 +82,10 @@ class UsageError(AppError):
 
     status = 422
     code = "usage"
+
+
+class PersonNotFoundError(AppError):
+    """Nothing is held about this person."""
+
+    status = 404
+    code = "person_not_found"

@@ -28,7 +28,7 @@ EMBEDDING_DIMENSION = 384
 QUALITY_SQL = "ln(1 + vote_count) * (vote_average * vote_count + 6.5 * 500) / (vote_count + 500)"
 """A Bayesian mean rating (prior: 500 votes of 6.5) times the logarithm of the votes: popular and good."""
 
-TITLE_SEARCH_SQL = "to_tsvector('simple', title || ' ' || coalesce(original_title, ''))"
+TITLE_SEARCH_SQL = "to_tsvector('simple', (title || ' ') || coalesce(original_title, ''))"
 """What a search by title looks into."""
 
 
@@ -135,9 +135,7 @@ class PendingInteraction(Base):
             name="pending_interactions_key",
             postgresql_nulls_not_distinct=True,
         ),
-        CheckConstraint(
-            "num_nonnulls(tmdb_id, imdb_id, title) >= 1", name="pending_interactions_movie_check"
-        ),
+        CheckConstraint("num_nonnulls(tmdb_id, imdb_id, title) >= 1", name="pending_interactions_movie_check"),
         Index("pending_interactions_tmdb_id_idx", "tmdb_id"),
         Index("pending_interactions_imdb_id_idx", "imdb_id"),
     )

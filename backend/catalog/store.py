@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Row, RowMapping, and_, func, not_, or_, select, text, true
+from sqlalchemy import ColumnElement, RowMapping, and_, func, not_, or_, select, text, true
 from sqlalchemy.orm import Session
 
 from backend.catalog.filters import Filters, MovieRef
@@ -140,12 +140,12 @@ def browse(
     return rows, rows[0]["total"] if rows else 0
 
 
-def genre_counts(session: Session, *, include_adult: bool) -> Sequence[Row[tuple[str, int]]]:
+def genre_counts(session: Session, *, include_adult: bool) -> list[tuple[str, int]]:
     """Each genre with its number of films."""
     name = func.unnest(Movie.genres).label("name")
     films = select(name).where(visible(include_adult=include_adult)).subquery()
     statement = select(films.c.name, func.count().label("movies")).group_by(films.c.name).order_by(films.c.name)
-    return session.execute(statement).all()
+    return [(row.name, row.movies) for row in session.execute(statement)]
 
 
 @dataclass(frozen=True)

@@ -254,12 +254,13 @@ WITH person AS (
     SELECT id FROM users WHERE external_id = :user_id
 ), settled AS (
     DELETE FROM interactions
-    WHERE user_id = (SELECT id FROM person) AND movie_id = :movie_id
+    WHERE user_id = (SELECT id FROM person) AND movie_id = CAST(:movie_id AS integer)
         AND kind = coalesce(CAST(:kind AS text), kind)
     RETURNING 1
 ), waiting AS (
     DELETE FROM pending_interactions
-    WHERE user_id = (SELECT id FROM person) AND tmdb_id = :movie_id
+    WHERE user_id = (SELECT id FROM person)
+        AND (tmdb_id = CAST(:movie_id AS bigint) OR imdb_id = CAST(:imdb_id AS text))
         AND kind = coalesce(CAST(:kind AS text), kind)
     RETURNING 1
 )
@@ -267,11 +268,21 @@ SELECT (SELECT count(*) FROM settled) + (SELECT count(*) FROM waiting)
 """)
 
 
-def remove(session: Session, user_id: str, movie_id: int, *, kind: Kind | None = None) -> int:
-    """Undo what a person did with a film, or only one kind of it; the number of rows that went."""
+def remove(
+    session: Session,
+    user_id: str,
+    movie_id: int | None,
+    *,
+    imdb_id: str | None = None,
+    kind: Kind | None = None,
+) -> int:
+    """Undo what a person did with a film, or only one kind of it; the number of rows that went.
+
+    The IMDb id is for what waits under it: a film that the catalogue does not have.
+    """
     # A film that arrives this instant would otherwise turn a pending row into one that is not seen here.
     session.execute(HOLD_FILMS_BACK)
-    removed = session.execute(REMOVE, {"user_id": user_id, "movie_id": movie_id, "kind": kind})
+    removed = session.execute(REMOVE, {"user_id": user_id, "movie_id": movie_id, "imdb_id": imdb_id, "kind": kind})
     return int(removed.scalar_one())
 
 

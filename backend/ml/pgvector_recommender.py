@@ -88,7 +88,7 @@ class PgvectorRecommender:
             get_detail(self.db, ref, include_adult=self.config.include_adult)
         if request.explain:
             self._explain_by_facts(ref, answer.rows)
-        return answer
+        return replace(answer, cold_start=False)
 
     def recommend(self, user_id: str, request: Request) -> Answer:
         """What a person may like: by what they did, or popular films where that says nothing."""

@@ -21,6 +21,7 @@ from sqlalchemy import (
     case,
     cast,
     extract,
+    false,
     func,
     literal,
     not_,
@@ -138,17 +139,18 @@ class Taste:
 
 def similar_statement(ref: MovieRef, scope: Scope, window: Window) -> Select[Any]:
     """Films by cosine to one film's embedding; where it has none, popular ones that share a genre."""
-    seed = select(Movie.embedding, Movie.genres, (Movie.embedding_model == scope.model).label("current"))
-    seed = seed.where(movie_is(ref)).limit(1)
+    seed = select(Movie.genres, (Movie.embedding_model == scope.model).label("current"))
+    seed = seed.where(movie_is(ref), visible(include_adult=scope.include_adult)).limit(1)
     vector = select(Movie.embedding).where(movie_is(ref), Movie.embedding_model == scope.model).limit(1)
     found = seed.cte("seed")
     genres = select(found.c.genres).scalar_subquery()
     kindred = or_(func.cardinality(genres) == 0, Movie.genres.op("&&")(genres))
-    no_vector = select(func.coalesce(not_(found.c.current), true())).scalar_subquery()
+    # Each is NULL, and so false, where there is no such film.
+    has_vector = select(func.coalesce(found.c.current, false())).scalar_subquery()
     other = and_(scope.condition(), _is_another(ref))
     return _list_of(
-        _nearest(vector.scalar_subquery(), other, scope, window),
-        _popular(and_(other, kindred, no_vector), window),
+        _nearest(vector.scalar_subquery(), and_(other, has_vector), scope, window),
+        _popular(and_(other, kindred, not_(has_vector)), window),
         _length(other, scope),
         window,
     )

@@ -1,0 +1,80 @@
+"""`python -m backend`: serve, doctor, index."""
+
+import argparse
+import sys
+
+from backend import cli
+from backend.config import get_settings
+from backend.errors import SetupError
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Bring everything up and answer on HOST:PORT."""
+    from backend.main import run_server
+
+    settings = get_settings()
+    chosen = {"host": arguments.host, "port": arguments.port}
+    run_server(settings.model_copy(update={key: value for key, value in chosen.items() if value is not None}))
+
+
+def doctor(arguments: argparse.Namespace) -> None:
+    """Say what is well, and what to run where it is not."""
+    from backend.database import get_engine
+    from backend.operations.doctor import examine
+
+    checks = examine(get_engine(), get_settings())
+    for check in checks:
+        print(check)
+    if not all(check.ok for check in checks):
+        raise SetupError("not all is well: see above for what to run")
+
+
+def index_status(arguments: argparse.Namespace) -> None:
+    """Show the vector index in force and its measured recall."""
+    from backend.database import session_scope
+    from backend.ml.vector_index import status
+
+    with session_scope() as session:
+        for name, value in status(session).items():
+            print(f"{name}: {'-' if value is None else value}")
+
+
+def index_build(arguments: argparse.Namespace) -> None:
+    """Build the index that the catalogue should have, measure its recall, and tune it."""
+    from backend.database import get_engine
+    from backend.ml.vector_index import ensure_index
+
+    print(ensure_index(get_engine(), get_settings(), rebuild=arguments.again))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    parser = argparse.ArgumentParser(prog="python -m backend", description="Marquee, part by part.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("serve", help="answer on HOST:PORT", description=serve.__doc__)
+    command.add_argument("--host", help="address to listen on (HOST)")
+    command.add_argument("--port", type=int, help="port to listen on (PORT)")
+    command.set_defaults(run=serve)
+
+    command = commands.add_parser("doctor", help="check the set-up", description=doctor.__doc__)
+    command.set_defaults(run=doctor)
+
+    index = commands.add_parser("index", help="look after the vector index").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    command = index.add_parser("status", help="the index in force", description=index_status.__doc__)
+    command.set_defaults(run=index_status)
+    command = index.add_parser("build", help="build what is due", description=index_build.__doc__)
+    command.add_argument("--again", action="store_true", help="build even where the index fits")
+    command.set_defaults(run=index_build)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command."""
+    return cli.run(lambda arguments: arguments.run(arguments), build_parser(), argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

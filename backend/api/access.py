@@ -1,0 +1,87 @@
+"""Who may ask: keys are compared in constant time, kept as digests, and never logged."""
+
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from backend.config import Settings
+from backend.errors import NotAllowedError, NotAuthenticatedError
+
+COOKIE = "marquee_key"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The digests of the keys in force; none at all means an open service."""
+
+    client: tuple[bytes, ...]
+    admin: bytes | None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Keys":
+        """The operator's keys; beyond loopback there is always one, made and stored if need be."""
+        keys = settings.client_keys
+        if not keys and not settings.listens_on_loopback:
+            keys = [stored_secret(settings.data_dir / "api_key")]
+        admin = settings.admin_key.get_secret_value() if settings.admin_key else None
+        return cls(tuple(_digest(key) for key in keys), _digest(admin) if admin else None)
+
+    def open_to_clients(self, given: str) -> bool:
+        """Whether this key lets a client in; the admin key does as well."""
+        known = (*self.client, *((self.admin,) if self.admin else ()))
+        return not self.client or _is_any(given, known)
+
+    def open_to_admin(self, given: str) -> bool:
+        """Whether this key lets an admin in."""
+        return self.open_to_clients(given) if self.admin is None else _is_any(given, (self.admin,))
+
+
+def stored_secret(path: Path) -> str:
+    """A secret that is made once and readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        secret = secrets.token_urlsafe(32)
+        file.write(secret)
+    return secret
+
+
+def given_key(request: Request) -> str:
+    """The key that came along, by header or by the page's cookie; empty without."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    return request.headers.get("x-api-key") or bearer or request.cookies.get(COOKIE, "")
+
+
+def require_client(request: Request) -> None:
+    """Let in whoever has a key, or anyone where there is none."""
+    keys: Keys = request.app.state.keys
+    if not keys.open_to_clients(given_key(request)):
+        raise NotAuthenticatedError()
+
+
+def require_admin(request: Request, _: Annotated[None, Depends(require_client)]) -> None:
+    """Let in the admin; where no admin key is set, any client."""
+    keys: Keys = request.app.state.keys
+    if not keys.open_to_admin(given_key(request)):
+        raise NotAllowedError()
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _is_any(given: str, known: tuple[bytes, ...]) -> bool:
+    digest = _digest(given)
+    # All are compared, so that the time tells nothing of which.
+    matches = [hmac.compare_digest(digest, one) for one in known]
+    return True in matches

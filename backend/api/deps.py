@@ -1,0 +1,96 @@
+"""What routes are given: a session, the recommender, the settings, the encoder once it is loaded."""
+
+import threading
+from collections.abc import Iterator
+from typing import Annotated
+
+import structlog
+from fastapi import Depends, Path, Request
+from sqlalchemy.orm import Session
+
+from backend.api.render import RecommendationIds
+from backend.api.schemas import MovieId, Person
+from backend.config import Settings
+from backend.database import SessionLocal
+from backend.errors import ModelError
+from backend.ml.encoder import Encoder, EncoderConfig
+from backend.ml.pgvector_recommender import PgvectorConfig, PgvectorRecommender
+from backend.ml.pgvector_statements import Vector384
+
+log = structlog.get_logger()
+
+
+class Words:
+    """The encoder of this process, loaded behind the first answers: it takes seconds."""
+
+    def __init__(self, model: str) -> None:
+        self._config = EncoderConfig(model=model)
+        self._encoder: Encoder | None = None
+
+    def load_behind(self) -> None:
+        """Start to load."""
+        threading.Thread(target=self._load, name="encoder", daemon=True).start()
+
+    def find_meaning(self, text: str) -> Vector384 | None:
+        """The embedding of some words, shape (384,); None while there is no encoder."""
+        vector: Vector384 | None = self._encoder.encode([text])[0] if self._encoder else None
+        return vector
+
+    def get_meaning(self, text: str) -> Vector384:
+        """The same. Raises ModelError while there is no encoder."""
+        vector = self.find_meaning(text)
+        if vector is None:
+            raise ModelError("The embedding model is still being loaded; try again in a few seconds.")
+        return vector
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is an encoder."""
+        return self._encoder is not None
+
+    def _load(self) -> None:
+        try:
+            self._encoder = Encoder(self._config)
+        except ModelError as error:
+            log.error("encoder_not_loaded", detail=error.detail)
+
+
+def get_session() -> Iterator[Session]:
+    """A session for reading; nothing is committed."""
+    with SessionLocal() as session:
+        yield session
+
+
+def get_settings_of(request: Request) -> Settings:
+    """The settings that the app was made with."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def get_words(request: Request) -> Words:
+    """The encoder, loaded or not."""
+    words: Words = request.app.state.words
+    return words
+
+
+def get_ids(request: Request) -> RecommendationIds:
+    """What signs lists."""
+    ids: RecommendationIds = request.app.state.recommendation_ids
+    return ids
+
+
+def get_recommender(
+    session: Annotated[Session, Depends(get_session)],
+    settings: Annotated[Settings, Depends(get_settings_of)],
+) -> PgvectorRecommender:
+    """The layer that answers."""
+    return PgvectorRecommender(session, PgvectorConfig.from_settings(settings))
+
+
+ReadSession = Annotated[Session, Depends(get_session)]
+CurrentSettings = Annotated[Settings, Depends(get_settings_of)]
+CurrentWords = Annotated[Words, Depends(get_words)]
+CurrentIds = Annotated[RecommendationIds, Depends(get_ids)]
+Recommender = Annotated[PgvectorRecommender, Depends(get_recommender)]
+MoviePath = Annotated[MovieId, Path(alias="movie_id", description="TMDB id, or IMDb id (tt0114709).")]
+PersonPath = Annotated[Person, Path(alias="user_id", description="Whatever the client calls this person.")]

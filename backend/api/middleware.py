@@ -1,0 +1,91 @@
+"""Around every request: an id, a bound on the body, a count and a time."""
+
+import time
+from contextlib import suppress
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend.api.problems import app_problem
+from backend.api.request_id import HEADER, begin_request
+from backend.errors import BodyTooLargeError
+from backend.telemetry import LATENCY, REQUESTS
+
+MAX_BODY = 1_000_000
+"""Bytes: a thousand interactions are a fifth of it."""
+
+
+class RequestContext:
+    """Gives each request its id and its place in the metrics."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        structlog.contextvars.clear_contextvars()
+        chosen = begin_request(Headers(scope=scope).get(HEADER))
+        started = time.perf_counter()
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[HEADER] = chosen
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            REQUESTS.labels(route, scope["method"], status).inc()
+            LATENCY.labels(route).observe(time.perf_counter() - started)
+
+
+class BodyLimit:
+    """Refuses a body that is too large, told or not by its length."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        length = Headers(scope=scope).get("content-length", "0")
+        if not length.isdecimal() or int(length) > MAX_BODY:
+            await _refuse(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY:
+                raise BodyTooLargeError()
+            return message
+
+        async def send_unless_refused(message: Message) -> None:
+            # Whatever the app makes of a body that broke off is not the answer.
+            if received <= MAX_BODY:
+                await send(message)
+
+        with suppress(BodyTooLargeError):
+            await self.app(scope, counted, send_unless_refused)
+        if received > MAX_BODY:
+            await _refuse(scope, receive, send)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    await app_problem(BodyTooLargeError(_too_large(), field="body"))(scope, receive, send)
+
+
+def _too_large() -> str:
+    return f"body: at most {MAX_BODY:,} bytes; send interactions in batches of at most 1,000."

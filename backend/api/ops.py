@@ -1,0 +1,42 @@
+"""How the service is."""
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from backend.api.deps import CurrentWords, ReadSession, Recommender
+from backend.api.render import JSONBytes
+from backend.catalog.store import is_empty
+from backend.errors import SetupError
+from backend.feedback.store import counts
+from backend.ml.vector_index import status
+
+router = APIRouter(tags=["operations"])
+health = APIRouter(tags=["operations"], prefix="/health")
+
+
+@router.get("/stats", summary="The catalogue, its coverage, the people, the index")
+def stats(recommender: Recommender, session: ReadSession) -> Response:
+    feedback = counts(session)
+    people = {
+        "interactions": feedback.interactions,
+        "people": feedback.people,
+        "pending_interactions": feedback.pending,
+    }
+    return JSONBytes(recommender.get_stats() | people | {"index": status(session), "layer": "pgvector"})
+
+
+@router.get("/metrics", summary="Prometheus metrics")
+def metrics() -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+@health.get("/live", summary="The process answers")
+def live() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@health.get("/ready", summary="The service can answer questions")
+def ready(session: ReadSession, words: CurrentWords) -> dict[str, str]:
+    if is_empty(session):
+        raise SetupError("The catalogue is empty: run python movie_pipeline.py --from-file …")
+    return {"status": "ok", "encoder": "loaded" if words.loaded else "loading"}

@@ -1,0 +1,5 @@
+"""The page: being written."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

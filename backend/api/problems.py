@@ -1,0 +1,110 @@
+"""Every error as problem details (RFC 9457), in one place."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from backend.api.request_id import request_id
+from backend.api.schemas import Problem
+from backend.errors import AppError, UnavailableError
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+UNION_TAGS = {"one", "batch"}
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": title, "content": {MEDIA_TYPE: {}}}
+    for status, title in (
+        (401, "A key is needed"),
+        (404, "There is no such film or person"),
+        (413, "The body is too large"),
+        (422, "A value can't be used; `errors` names the field"),
+        (503, "Not available at the moment; `Retry-After` says when to try again"),
+    )
+}
+
+
+def problem(
+    status: int,
+    code: str,
+    title: str,
+    *,
+    detail: str,
+    errors: Sequence[dict[str, str]] = (),
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """The response that every error becomes."""
+    body = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "errors": list(errors),
+        "request_id": request_id(),
+    }
+    return Response(orjson.dumps(body), status, headers, media_type=MEDIA_TYPE)
+
+
+def app_problem(error: AppError) -> Response:
+    """An error of our own."""
+    errors = [{"field": error.field, "code": error.code, "message": error.detail}] if error.field else []
+    headers = {"Retry-After": "1"} if error.status in (429, 503) else {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(error.status, error.code, error.title, detail=error.detail, errors=errors, headers=headers)
+
+
+def field_error(error: Any) -> dict[str, str]:
+    """One finding of pydantic as field, code and message."""
+    location = [str(part) for part in error["loc"]]
+    if location[:1] in (["query"], ["path"], ["body"], ["header"]):
+        location = location[1:] or location
+    if location and location[0] in UNION_TAGS:
+        location = location[1:]
+    if field := error.get("ctx", {}).get("field"):
+        location.append(str(field))
+    if error["type"] == "json_invalid" or not location:
+        location = ["body"]
+    return {"field": ".".join(location), "code": error["type"], "message": error["msg"]}
+
+
+def register(app: FastAPI) -> None:
+    """Have every error of the app answered in this form."""
+
+    @app.exception_handler(AppError)
+    def own(_: Request, error: AppError) -> Response:
+        return app_problem(error)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> Response:
+        errors = [field_error(item) for item in error.errors()]
+        detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors[:3])
+        return problem(422, "invalid_input", "A value can't be used.", detail=detail, errors=errors)
+
+    @app.exception_handler(HTTPException)
+    def http(_: Request, error: HTTPException) -> Response:
+        title = str(error.detail)
+        code = title.lower().replace(" ", "_").replace("'", "")
+        headers = dict(error.headers or {})
+        return problem(error.status_code, code, title, detail=title, headers=headers)
+
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(InterfaceError)
+    @app.exception_handler(PoolTimeoutError)
+    def database_gone(_: Request, error: Exception) -> Response:
+        log.warning("database_unavailable", error=type(error).__name__)
+        return app_problem(UnavailableError())
+
+    @app.exception_handler(Exception)
+    def unexpected(request: Request, error: Exception) -> Response:
+        log.error("unexpected_error", path=request.url.path, exc_info=error)
+        return app_problem(AppError())

@@ -1,0 +1,57 @@
+"""What is like a film, and what a person may like."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from backend.api.deps import CurrentIds, CurrentWords, MoviePath, PersonPath, Recommender
+from backend.api.render import RecommendationIds, ranked_list
+from backend.api.schemas import PersonQuery, RankedList, RecommendationBody, RecommendationQuery, SimilarQuery
+from backend.ml.pgvector_recommender import PgvectorRecommender
+
+router = APIRouter(tags=["recommendations"])
+
+
+@router.get("/similar/{movie_id}", response_model=RankedList, summary="Films like this one")
+def similar(
+    movie_id: MoviePath, query: Annotated[SimilarQuery, Query()], recommender: Recommender, ids: CurrentIds
+) -> Response:
+    request = query.request()
+    answer = recommender.similar(movie_id, request, user_id=query.user_id)
+    return ranked_list("similar", answer, request, model_version=recommender.config.model, ids=ids)
+
+
+@router.get("/recommendations/{user_id}", response_model=RankedList, summary="What a person may like")
+def recommendations(
+    user_id: PersonPath,
+    query: Annotated[RecommendationQuery, Query()],
+    recommender: Recommender,
+    ids: CurrentIds,
+) -> Response:
+    return _recommend(user_id, query, recommender, ids)
+
+
+@router.get("/recommendations", response_model=RankedList, summary="The same, the person as a parameter")
+def recommendations_by_query(
+    query: Annotated[PersonQuery, Query()], recommender: Recommender, ids: CurrentIds
+) -> Response:
+    return _recommend(query.user_id, query, recommender, ids)
+
+
+@router.post("/recommendations", response_model=RankedList, summary="For someone without an account")
+def recommendations_for(
+    body: RecommendationBody, recommender: Recommender, words: CurrentWords, ids: CurrentIds
+) -> Response:
+    request = body.request()
+    meaning = words.get_meaning(body.query) if body.query else None
+    answer, unknown = recommender.recommend_for(request, liked=body.liked, disliked=body.disliked, meaning=meaning)
+    version = recommender.config.model
+    return ranked_list("recommendations", answer, request, model_version=version, ids=ids, unknown=unknown)
+
+
+def _recommend(
+    user_id: str, query: RecommendationQuery, recommender: PgvectorRecommender, ids: RecommendationIds
+) -> Response:
+    request = query.request()
+    answer = recommender.recommend(user_id, request)
+    return ranked_list("recommendations", answer, request, model_version=recommender.config.model, ids=ids)

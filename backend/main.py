@@ -1,0 +1,135 @@
+"""The service: everything brought up in order, then answers on HOST:PORT."""
+
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI
+
+from backend.api import interactions, movies, ops, page, problems, recommendations
+from backend.api.access import Keys, require_client, stored_secret
+from backend.api.deps import Words
+from backend.api.middleware import BodyLimit, RequestContext
+from backend.api.render import RecommendationIds
+from backend.catalog.pipeline import load_starter_if_empty
+from backend.config import Settings, get_settings
+from backend.database import get_embedded_postgres, get_engine
+from backend.errors import SetupError
+from backend.migrations import migrate
+from backend.ml.embeddings import embed_pending, embedding_coverage
+from backend.ml.encoder import get_encoder
+from backend.ml.vector_index import ensure_index
+from backend.operations.doctor import examine
+
+log = structlog.get_logger()
+
+EMBEDDED_BEFORE_SERVING = 5_000
+"""The starter catalogue is a minute's work and worth waiting for; a larger backlog is not."""
+
+DESCRIPTION = """
+Movie recommendations from your own Postgres. Films are identified by their TMDB id (an IMDb id works too),
+people by whatever the client calls them. Every route stands at the root and under `/v1`.
+
+This product uses the TMDB API but is not endorsed or certified by TMDB.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The HTTP application; the database is asked for when the first request comes."""
+    chosen = settings or get_settings()
+    app = FastAPI(
+        title="Marquee",
+        description=DESCRIPTION,
+        version="0.1.0",
+        root_path=chosen.root_path,
+        lifespan=_lifespan,
+        redoc_url=None,
+    )
+    app.state.settings = chosen
+    app.state.keys = Keys.from_settings(chosen)
+    app.state.words = Words(chosen.embedding_model)
+    app.state.recommendation_ids = RecommendationIds(stored_secret(chosen.data_dir / "token_secret"))
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestContext)
+    problems.register(app)
+    _add_routes(app)
+    return app
+
+
+def run_server(settings: Settings) -> None:
+    """Prepare the database, then serve until told to stop."""
+    prepare(settings)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app, host=settings.host, port=settings.port, log_level="warning", access_log=False, server_header=False
+    )
+    _Server(config, settings).run()
+
+
+def prepare(settings: Settings) -> None:
+    """Schema, starter films, their embeddings, the index: what is there already is left alone.
+
+    Raises SetupError with what to run where something is missing.
+    """
+    engine = get_engine()
+    migrate(engine)
+    failed = [check for check in examine(engine, settings) if not check.ok]
+    if failed:
+        raise SetupError("; ".join(f"{check.name}: {check.found}: {check.remedy}" for check in failed))
+    loaded = load_starter_if_empty()
+    if loaded:
+        log.info("starter_catalogue_loaded", films=loaded.upserted.new)
+    waiting = embedding_coverage(settings.embedding_model).pending
+    if 0 < waiting <= EMBEDDED_BEFORE_SERVING:
+        embed_pending(get_encoder())
+    elif waiting:
+        log.warning("films_wait_for_embeddings", films=waiting, run="python backend/generate_embeddings.py")
+    log.info("index", state=ensure_index(engine, settings))
+
+
+class _Server(uvicorn.Server):
+    """Says in one line where it can be reached, once it can."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        super().__init__(config)
+        self._settings = settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(f"Marquee is ready at {_address(self)}", flush=True)
+
+
+def _address(server: _Server) -> str:
+    settings = server._settings
+    port = server.servers[0].sockets[0].getsockname()[1]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"http://{host}:{port}{settings.root_path}"
+    if settings.client_keys or settings.listens_on_loopback:
+        return address
+    return f"{address}/?key={stored_secret(settings.data_dir / 'api_key')}"
+
+
+def _add_routes(app: FastAPI) -> None:
+    guarded = APIRouter(dependencies=[Depends(require_client)], responses=problems.DOCUMENTED)
+    for part in (recommendations, movies, interactions, ops):
+        guarded.include_router(part.router)
+    app.include_router(guarded)
+    app.include_router(guarded, prefix="/v1", include_in_schema=False)
+    app.include_router(ops.health)
+    app.include_router(ops.health, prefix="/v1", include_in_schema=False)
+    app.include_router(page.router, include_in_schema=False)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.words.load_behind()
+    stop = threading.Event()
+    embedded = get_embedded_postgres()
+    if embedded is not None:
+        threading.Thread(target=embedded.supervise, args=(stop,), name="postgres", daemon=True).start()
+    yield
+    stop.set()
