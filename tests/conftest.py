@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +16,8 @@ from sqlalchemy.orm import Session
 from backend import config, database
 from backend.embedded_postgres import EmbeddedPostgres
 from backend.migrations import migrate
+from backend.ml.encoder import Encoder, get_encoder
+from tests.catalogue import fill
 
 ROOT = Path(__file__).parents[1]
 
@@ -103,13 +106,22 @@ def engine(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     engine.dispose()
 
 
-@pytest.fixture
-def session(engine: Engine) -> Iterator[Session]:
-    """A session whose work is gone after the test."""
+@contextmanager
+def rolled_back(engine: Engine) -> Iterator[Session]:
+    """A session whose commits are savepoints and whose work is gone at the end."""
     with engine.connect() as connection, connection.begin() as transaction:
-        with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
+        with Session(
+            connection, join_transaction_mode="create_savepoint", expire_on_commit=False
+        ) as session:
             yield session
         transaction.rollback()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session on an empty database whose work is gone after the test."""
+    with rolled_back(engine) as session:
+        yield session
 
 
 @pytest.fixture(params=[16, 18])
@@ -124,3 +136,27 @@ def empty_engine(request: pytest.FixtureRequest, scratch: Path) -> Iterator[Engi
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {make_url(url).database} WITH (FORCE)"))
     admin.dispose()
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    """The real model, loaded once a worker."""
+    return get_encoder()
+
+
+@pytest.fixture(scope="session")
+def catalogue_engine(postgres: EmbeddedPostgres, encoder: Encoder) -> Iterator[Engine]:
+    """A database of this worker's that holds the small catalogue; what a test adds it takes away again."""
+    engine = create_engine(make_database(postgres), connect_args=database.CONNECT_ARGS)
+    migrate(engine)
+    with Session(engine) as session, session.begin():
+        fill(session, encoder)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def catalogue(catalogue_engine: Engine) -> Iterator[Session]:
+    """A session on the small catalogue, rolled back after the test."""
+    with rolled_back(catalogue_engine) as session:
+        yield session
