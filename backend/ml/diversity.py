@@ -3,35 +3,44 @@
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float32]
 
-def mmr_order(
-    relevance: NDArray[np.float32], vectors: NDArray[np.float32], *, diversity_boost: float
-) -> list[int]:
+
+def mmr_order(relevance: Floats, vectors: Floats, *, diversity_boost: float) -> list[int]:
     """The order of candidates by maximal marginal relevance (Carbonell & Goldstein 1998).
 
     With lambda = 1 - diversity_boost, the next film is always the one that maximises
 
-        lambda * relevance[i] - (1 - lambda) * max(cosine(i, j) for j already chosen)
+        lambda * relevance[i] / sd(relevance) - (1 - lambda) * max(cosine(i, j) for j already chosen) / sd(cosine)
 
-    so 0 is the order of relevance and 1 looks at nothing but difference, after the most relevant film.
+    Both are measured in their standard deviations over the candidates, so that a boost means the same on every
+    scale of scores: 0 is the order of relevance, 1 looks at nothing but difference after the most relevant film.
 
     Args:
-        relevance: shape (candidates,), on the scale of a cosine.
+        relevance: shape (candidates,), on any scale.
         vectors: shape (candidates, dimensions), unit length; a zero row is unlike everything.
         diversity_boost: 0 to 1.
 
     Returns:
         Every index once; ties go to the earlier candidate.
     """
-    trade = 1.0 - diversity_boost
-    remaining = np.ones(len(relevance), dtype=bool)
-    closest = np.zeros(len(relevance), dtype=np.float32)
+    similarity = vectors @ vectors.T
+    gain = (1.0 - diversity_boost) * _in_deviations(relevance, relevance)
+    pairs = similarity[~np.eye(len(relevance), dtype=bool)]
+    cost = diversity_boost * _in_deviations(similarity, pairs)
+    marginal = gain.copy()
+    closest = np.full(len(relevance), -np.inf, dtype=np.float32)
     order: list[int] = []
-    for _ in range(len(relevance)):
-        marginal = trade * relevance - diversity_boost * closest
-        chosen = int(np.argmax(np.where(remaining, marginal, -np.inf)))
+    while len(order) < len(relevance):
+        # The first is the most relevant one whatever the boost.
+        chosen = int(np.argmax(marginal if order else relevance))
         order.append(chosen)
-        remaining[chosen] = False
-        similarity = vectors @ vectors[chosen]
-        closest = similarity if len(order) == 1 else np.maximum(closest, similarity)
+        closest = np.maximum(closest, cost[chosen])
+        marginal = gain - closest
+        marginal[order] = -np.inf
     return order
+
+
+def _in_deviations(values: Floats, population: Floats) -> Floats:
+    deviation = float(population.std()) if population.size else 0.0
+    return values / deviation if deviation > 0 else np.zeros_like(values)

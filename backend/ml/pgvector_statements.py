@@ -54,7 +54,7 @@ BECAUSE = 3
 """Liked films named as the reason of one recommendation."""
 
 QUALITY_SCALE = 100.0
-"""Brings `quality` (0 to about 90) to the scale of a cosine, on which diversity is weighed."""
+"""Brings `quality` (0 to about 90) to the scale of the other scores."""
 
 Vector384 = NDArray[np.float32]
 
