@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 import uvicorn
@@ -66,7 +66,10 @@ def run_server(settings: Settings) -> None:
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, log_level="warning", access_log=False, server_header=False
     )
-    _Server(config, settings).run()
+    # uvicorn has ended in order by the time it passes a Ctrl-C on.
+    with suppress(KeyboardInterrupt):
+        _Server(config, settings).run()
+    print("Marquee has stopped.", flush=True)
 
 
 def prepare(settings: Settings) -> None:

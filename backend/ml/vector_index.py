@@ -141,7 +141,8 @@ def status(session: Session) -> dict[str, Any]:
         "lists": measured.lists if measured else None,
         "probes": measured.probes if measured else None,
         "ef_search": measured.ef_search if measured else None,
-        "recall_at_10": measured.recall_at_10 if measured else None,
+        # Comparing with every film misses nothing.
+        "recall_at_10": 1.0 if kind == "exact" else measured and measured.recall_at_10,
         "measured_at": measured.measured_at if measured else None,
     }
 
@@ -171,7 +172,7 @@ def _is_measured(connection: Connection, plan: IndexPlan) -> bool:
     newest = connection.execute(
         select(IndexMeasurement.kind).order_by(IndexMeasurement.id.desc()).limit(1)
     ).scalar()
-    return newest == plan.kind or (plan.kind == "exact" and newest is None)
+    return newest == plan.kind or plan.kind == "exact"
 
 
 def _build(engine: Engine, connection: Connection, plan: IndexPlan, films: int) -> None:
@@ -192,7 +193,6 @@ def _build(engine: Engine, connection: Connection, plan: IndexPlan, films: int) 
 def _tune(connection: Connection, plan: IndexPlan, films: int, *, target: float) -> float:
     """Find the least effort that reaches the target, make it the database's setting, and note it down."""
     if plan.kind == "exact":
-        _note(connection, plan, films, effort=None, recall=1.0)
         return 1.0
     for name, value in _iterative_scan(connection).items():
         _set_for_all(connection, name, value)
@@ -240,7 +240,7 @@ def _recall(connection: Connection, true_reach: dict[int, float]) -> Recall:
     return Recall(float(shares.mean()), float(shares.std() / math.sqrt(len(shares))))
 
 
-def _note(connection: Connection, plan: IndexPlan, films: int, *, effort: int | None, recall: float) -> None:
+def _note(connection: Connection, plan: IndexPlan, films: int, *, effort: int, recall: float) -> None:
     connection.execute(
         insert(IndexMeasurement).values(
             kind=plan.kind,
