@@ -1,6 +1,7 @@
 """Settings: the only reader of the environment."""
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -57,6 +58,13 @@ class Settings(BaseSettings):
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"postgres(ql)?(\+psycopg2)?://", value.get_secret_value()):
+            raise ValueError("must begin with postgresql://")
+        return value
 
     @property
     def sqlalchemy_url(self) -> str | None:

@@ -79,6 +79,8 @@ class EmbeddedPostgres:
             pause = every if is_up else min(2 * pause, 30)
 
     def _bring_back(self) -> bool:
+        if self._ending:
+            return True
         log.warning("embedded_postgres_gone", directory=str(self.directory))
         try:
             self.start()

@@ -45,7 +45,7 @@ class Movie(Base):
         Index("movies_genres_idx", "genres", postgresql_using="gin"),
         Index("movies_title_idx", text(TITLE_SEARCH_SQL), postgresql_using="gin"),
         Index("movies_release_year_idx", "release_year"),
-        Index("movies_vote_count_idx", text("vote_count DESC"), "id"),
+        Index("movies_vote_count_idx", "vote_count", "id"),
         Index("movies_quality_idx", text("quality DESC"), "id"),
     )
 

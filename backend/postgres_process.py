@@ -153,9 +153,9 @@ class PostgresProcess:
         found = _content(self.directory / "PG_VERSION").strip()
         if found not in ("", str(self.version)):
             raise SetupError(
-                f"{self.directory} was made by PostgreSQL {found}, and this Marquee runs {self.version}. Make a "
-                "backup with the Marquee that made it (python -m backend backup), move that folder away, and "
-                "load the backup with this one (python -m backend restore)."
+                f"{self.directory} was made by PostgreSQL {found}, and this Marquee runs {self.version}. "
+                f"Dump it with the pg_dump of PostgreSQL {found}, move that folder away, start again, and load "
+                "the dump with pg_restore."
             )
 
     def _launch(self) -> None:

@@ -66,6 +66,8 @@ def idle() -> Iterator[EmbeddedPostgres]:
         odd = os.environ | {"LC_ALL": "C", "PGPORT": "1", "PGDATA": "/nowhere", "PGUSER": "nobody"}
         with user(home / "postgres", env=odd):
             pass
+        # No test cuts the power, and waiting for the disk is most of the time that a restart takes.
+        (home / "postgres" / "postgresql.auto.conf").write_text("fsync = off\n")
         yield EmbeddedPostgres(home / "postgres")
 
 
@@ -297,12 +299,13 @@ def test_a_start_waits_for_a_recovery_longer_than_one_launch(
 
 def test_a_server_that_can_not_start_says_why(idle: EmbeddedPostgres) -> None:
     settings = idle.directory / "postgresql.auto.conf"
+    before = settings.read_text()
     settings.write_text("shared_buffers = 'no such size'\n")
     try:
         with pytest.raises(SetupError, match=r"does not start: .*FATAL.*log: "):
             idle.start()
     finally:
-        settings.write_text("")
+        settings.write_text(before)
 
 
 # Stale files

@@ -8,7 +8,7 @@ from backend.errors import UnknownGenreError
 MovieRef = int | str
 """A film as a client names it: its TMDB id, or its IMDb id (`tt0114709`)."""
 
-_GENRE_BY_LOWER_NAME = {name.lower(): name for name in GENRE_IDS}
+_GENRE_BY_NAME_OR_ID = {name.lower(): name for name in GENRE_IDS} | {str(i): name for i, name in GENRES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ NO_FILTERS = Filters()
 
 def genre_name(given: str, *, field: str) -> str:
     """The genre's name, from a name in any case or a TMDB genre id. Raises UnknownGenreError."""
-    name = GENRES.get(int(given)) if given.isdecimal() else _GENRE_BY_LOWER_NAME.get(given.strip().lower())
+    name = _GENRE_BY_NAME_OR_ID.get(given.strip().lower())
     if name is None:
         raise UnknownGenreError(
             f"{field}: {given[:40]!r} is not a genre; there are {', '.join(sorted(GENRE_IDS))}", field=field

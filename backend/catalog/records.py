@@ -34,7 +34,11 @@ GENRE_IDS = {name: number for number, name in GENRES.items()}
 MAX_INTEGER = 2**31 - 1
 MAX_BIGINT = 2**63 - 1
 ACTORS_KEPT = 10
-IMDB_ID = re.compile(r"tt\d{7,10}")
+IMDB_ID = re.compile(r"tt[0-9]{7,10}")
+FIRST_FILM = 1870
+"""An earlier year is a mistake."""
+MOST_VOTES = 10**9
+"""`quality` reckons with integers, and so with less than the type holds."""
 
 
 class UnusableRecordError(ValueError):
@@ -77,7 +81,7 @@ def parse_record(raw: Any) -> MovieRecord:
     Raises UnusableRecordError where id or title is missing or unusable.
     """
     if not isinstance(raw, Mapping):
-        raise UnusableRecordError("not an object")
+        raise UnusableRecordError("not a JSON object")
     date = _date(raw.get("release_date"))
     imdb_id = _text(raw.get("imdb_id"))
     return MovieRecord(
@@ -94,15 +98,15 @@ def parse_record(raw: Any) -> MovieRecord:
         actors=_actors(raw),
         collection=_name(raw.get("belongs_to_collection") or raw.get("collection")),
         release_date=date,
-        release_year=date.year if date else _whole(raw.get("release_year"), low=1870, high=9999),
+        release_year=date.year if date else _whole(raw.get("release_year"), low=FIRST_FILM, high=9999),
         runtime=_whole(raw.get("runtime"), low=1),
         budget=_whole(raw.get("budget"), low=1, high=MAX_BIGINT),
         revenue=_whole(raw.get("revenue"), low=1, high=MAX_BIGINT),
         popularity=_number(raw.get("popularity")),
         vote_average=min(_number(raw.get("vote_average")), 10.0),
-        vote_count=_whole(raw.get("vote_count"), low=0) or 0,
+        vote_count=_whole(raw.get("vote_count"), low=0, high=MOST_VOTES) or 0,
         status=_text(raw.get("status")),
-        adult=raw.get("adult") is True,
+        adult=str(raw.get("adult")).lower() == "true",
         poster_path=_text(raw.get("poster_path")),
         backdrop_path=_text(raw.get("backdrop_path")),
     )
@@ -110,7 +114,7 @@ def parse_record(raw: Any) -> MovieRecord:
 
 def _identifier(value: Any) -> int:
     number = _whole(value, low=1)
-    if number is None:
+    if number is None or (isinstance(value, float) and value != number):
         raise UnusableRecordError("id is missing or not a TMDB id")
     return number
 
@@ -152,10 +156,13 @@ def _number(value: Any) -> float:
 
 
 def _date(value: Any) -> dt.date | None:
-    try:
-        return dt.date.fromisoformat(value[:10])
-    except (TypeError, ValueError):
+    if not isinstance(value, str):
         return None
+    try:
+        date = dt.date.fromisoformat(value[:10])
+    except ValueError:
+        return None
+    return date if date.year >= FIRST_FILM else None
 
 
 def _name(value: Any) -> str | None:
@@ -177,7 +184,8 @@ def _genres(raw: Mapping[str, Any]) -> list[str]:
     ids = raw.get("genre_ids")
     if names or not isinstance(ids, list):
         return names
-    return [GENRES[number] for number in ids if isinstance(number, int) and number in GENRES]
+    known = [GENRES[number] for number in ids if isinstance(number, int) and number in GENRES]
+    return list(dict.fromkeys(known))
 
 
 def _credits(raw: Mapping[str, Any], part: str) -> list[Any]:

@@ -2,9 +2,10 @@
 
 import csv
 import gzip
+import json
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,7 +48,8 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _parse(line: bytes) -> Any:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return line.decode("utf-8", "replace")
+    """What a line says; the lenient parser knows NaN, half a surrogate pair and a byte order mark."""
+    for parse in (orjson.loads, json.loads):
+        with suppress(ValueError, RecursionError):
+            return parse(line)
+    return line.decode("utf-8", "replace")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, RowMapping, and_, func, not_, or_, select, text, true
+from sqlalchemy import ColumnElement, RowMapping, and_, func, not_, or_, select, text, true, tuple_
 from sqlalchemy.orm import Session
 
 from backend.catalog.filters import Filters, MovieRef
@@ -95,9 +95,9 @@ def filter_conditions(filters: Filters) -> ColumnElement[bool]:
     ]
     conditions = [holds(bound) for bound, holds in bounds if bound is not None]
     if filters.genre:
-        conditions.append(Movie.genres.op("&&")(list(filters.genre)))
+        conditions.append(Movie.genres.bool_op("&&")(list(filters.genre)))
     if filters.exclude_genre:
-        conditions.append(not_(Movie.genres.op("&&")(list(filters.exclude_genre))))
+        conditions.append(not_(Movie.genres.bool_op("&&")(list(filters.exclude_genre))))
     conditions += [_is_not(ref) for ref in filters.exclude]
     return and_(true(), *conditions)
 
@@ -128,16 +128,14 @@ def browse(
 ) -> tuple[Sequence[RowMapping], int]:
     """Films, the popular and good first, and how many there are in all."""
     matching = and_(filter_conditions(filters), visible(include_adult=include_adult))
-    total = select(func.count()).select_from(Movie).where(matching).scalar_subquery()
-    statement = (
-        select(*SUMMARY_COLUMNS, total.label("total"))
-        .where(matching)
-        .order_by(Movie.quality.desc(), Movie.id)
-        .limit(limit)
-        .offset(offset)
-    )
+    films = select(*SUMMARY_COLUMNS, Movie.quality).where(matching).order_by(Movie.quality.desc(), Movie.id)
+    page = films.limit(limit).offset(offset).subquery()
+    total = select(func.count().label("total")).select_from(Movie).where(matching).subquery()
+    # Joined, not counted over the page: a page past the end still tells the total.
+    shown = select(total, *(page.c[column.key] for column in SUMMARY_COLUMNS))
+    statement = shown.join_from(total, page, true(), isouter=True).order_by(page.c.quality.desc(), page.c.id)
     rows = session.execute(statement).mappings().all()
-    return rows, rows[0]["total"] if rows else 0
+    return [row for row in rows if row["id"] is not None], rows[0]["total"]
 
 
 def genre_counts(session: Session, *, include_adult: bool) -> list[tuple[str, int]]:
@@ -189,14 +187,9 @@ def claim_pending(
     The lock ends with the transaction: a process that dies leaves its films pending.
     """
     statement = select(Movie.id, Movie.vote_count, func.embedding_text(text("movies")).label("text"))
-    statement = statement.where(_pending(model)).order_by(Movie.vote_count.desc(), Movie.id).limit(limit)
+    statement = statement.where(_pending(model)).order_by(Movie.vote_count.desc(), Movie.id.desc()).limit(limit)
     if after is not None:
-        statement = statement.where(
-            or_(
-                Movie.vote_count < after.vote_count,
-                and_(Movie.vote_count == after.vote_count, Movie.id > after.id),
-            )
-        )
+        statement = statement.where(tuple_(Movie.vote_count, Movie.id) < (after.vote_count, after.id))
     rows = session.execute(statement.with_for_update(skip_locked=True, key_share=True))
     return [PendingText(row.id, row.vote_count, row.text) for row in rows]
 
@@ -225,8 +218,12 @@ def _upsert_sql() -> str:
         for name in ("genres", "keywords", "directors", "actors")
     } | {
         "adult": "m.adult OR excluded.adult",
+        # As the trigger will have it: the year of a known date counts before a year alone.
+        "release_year": "coalesce(extract(year FROM coalesce(excluded.release_date, m.release_date)), "
+        "excluded.release_year, m.release_year)",
         "popularity": "coalesce(nullif(excluded.popularity, 0), m.popularity)",
-        "vote_average": "CASE WHEN excluded.vote_count > 0 THEN excluded.vote_average ELSE m.vote_average END",
+        "vote_average": "CASE WHEN excluded.vote_count > 0 AND excluded.vote_average > 0 "
+        "THEN excluded.vote_average ELSE m.vote_average END",
         "vote_count": "coalesce(nullif(excluded.vote_count, 0), m.vote_count)",
     }
     values = [kept.get(name, f"coalesce(excluded.{name}, m.{name})") for name in names]

@@ -24,6 +24,7 @@ def migrate(engine: Engine) -> bool:
     Raises SetupError, with the statement to run, where that needs a hand.
     """
     with engine.begin() as connection:
+        check_server(connection)
         lock_schema(connection)
         before = current_revision(connection)
         if before is None and (strangers := find_strangers(connection)):
@@ -34,6 +35,21 @@ def migrate(engine: Engine) -> bool:
         create_extension(connection)
         upgrade(connection)
         return before != head_revision()
+
+
+def check_server(connection: Connection) -> None:
+    """Raise SetupError where the server is too old for the schema."""
+    number = server_version(connection)
+    if number < MINIMUM_SERVER:
+        raise SetupError(
+            f"The server is PostgreSQL {number}; Marquee needs {MINIMUM_SERVER} or newer. "
+            "Point DATABASE_URL at one, or unset it to use the embedded server."
+        )
+
+
+def server_version(connection: Connection) -> int:
+    """The server's major version."""
+    return int(str(connection.scalar(text("SHOW server_version_num")))) // 10_000
 
 
 def lock_schema(connection: Connection) -> None:

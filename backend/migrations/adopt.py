@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from backend.errors import SetupError
 from backend.migrations import (
+    check_server,
     create_extension,
     current_revision,
     has_relation,
@@ -30,6 +31,7 @@ def migrate_older(engine: Engine) -> list[str]:
     """
     try:
         with engine.begin() as connection:
+            check_server(connection)
             lock_schema(connection)
             return list(_migrate_older(connection))
     except DBAPIError as error:

@@ -7,7 +7,13 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from backend.config import Settings
-from backend.migrations import MINIMUM_PGVECTOR, MINIMUM_SERVER, current_revision, head_revision
+from backend.migrations import (
+    MINIMUM_PGVECTOR,
+    MINIMUM_SERVER,
+    current_revision,
+    head_revision,
+    server_version,
+)
 from backend.models import EMBEDDING_DIMENSION
 
 
@@ -46,7 +52,7 @@ def _examine(connection: Connection, settings: Settings) -> Iterator[Check]:
 
 
 def _server(connection: Connection) -> Check:
-    number = int(str(connection.scalar(text("SHOW server_version_num")))) // 10_000
+    number = server_version(connection)
     return Check(
         "PostgreSQL",
         number >= MINIMUM_SERVER,

@@ -101,7 +101,7 @@ CREATE INDEX IF NOT EXISTS movies_genres_idx ON movies USING gin (genres);
 CREATE INDEX IF NOT EXISTS movies_title_idx ON movies USING gin (
     to_tsvector('simple', title || ' ' || coalesce(original_title, '')));
 CREATE INDEX IF NOT EXISTS movies_release_year_idx ON movies (release_year);
-CREATE INDEX IF NOT EXISTS movies_vote_count_idx ON movies (vote_count DESC, id);
+CREATE INDEX IF NOT EXISTS movies_vote_count_idx ON movies (vote_count, id);
 CREATE INDEX IF NOT EXISTS movies_quality_idx ON movies (quality DESC, id);
 CREATE INDEX IF NOT EXISTS interactions_movie_id_idx ON interactions (movie_id);
 CREATE INDEX IF NOT EXISTS pending_interactions_tmdb_id_idx ON pending_interactions (tmdb_id);
