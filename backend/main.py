@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 
 from backend.api import interactions, movies, ops, page, problems, recommendations
-from backend.api.access import Keys, require_client, stored_secret
+from backend.api.access import KEY_FILE, Keys, require_client, stored_secret
 from backend.api.deps import Words
 from backend.api.middleware import BodyLimit, RequestContext
 from backend.api.render import RecommendationIds
@@ -62,13 +62,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def run_server(settings: Settings) -> None:
     """Prepare the database, then serve until told to stop."""
     prepare(settings)
+    key_is_new = not (settings.data_dir / KEY_FILE).exists()
     app = create_app(settings)
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, log_level="warning", access_log=False, server_header=False
     )
     # uvicorn has ended in order by the time it passes a Ctrl-C on.
     with suppress(KeyboardInterrupt):
-        _Server(config, settings).run()
+        _Server(config, settings, key_is_new=key_is_new).run()
     print("Marquee has stopped.", flush=True)
 
 
@@ -96,24 +97,26 @@ def prepare(settings: Settings) -> None:
 class _Server(uvicorn.Server):
     """Says in one line where it can be reached, once it can."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+    def __init__(self, config: uvicorn.Config, settings: Settings, *, key_is_new: bool) -> None:
         super().__init__(config)
         self._settings = settings
+        self._key_is_new = key_is_new
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            print(f"Marquee is ready at {_address(self)}", flush=True)
+            print(f"Marquee is ready at {self._address()}", flush=True)
 
-
-def _address(server: _Server) -> str:
-    settings = server._settings
-    port = server.servers[0].sockets[0].getsockname()[1]
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"http://{host}:{port}{settings.root_path}"
-    if settings.client_keys or settings.listens_on_loopback:
-        return address
-    return f"{address}/?key={stored_secret(settings.data_dir / 'api_key')}"
+    def _address(self) -> str:
+        """With the key only at the start that made it: a log is no place for a key."""
+        settings = self._settings
+        port = self.servers[0].sockets[0].getsockname()[1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"http://{host}:{port}{settings.root_path}"
+        if settings.client_keys or settings.listens_on_loopback:
+            return address
+        key = settings.data_dir / KEY_FILE
+        return f"{address}/?key={stored_secret(key)}" if self._key_is_new else f"{address} (the key: {key})"
 
 
 def _add_routes(app: FastAPI) -> None:

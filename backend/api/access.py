@@ -4,16 +4,20 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from backend.config import Settings
-from backend.errors import NotAllowedError, NotAuthenticatedError
+from backend.errors import NotAllowedError, NotAuthenticatedError, SetupError
 
 COOKIE = "marquee_key"
+KEY_FILE = "api_key"
+"""Under DATA_DIR: the key that is made where the operator gave none."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Keys:
         """The operator's keys; beyond loopback there is always one, made and stored if need be."""
         keys = settings.client_keys
         if not keys and not settings.listens_on_loopback:
-            keys = [stored_secret(settings.data_dir / "api_key")]
+            keys = [stored_secret(settings.data_dir / KEY_FILE)]
         admin = settings.admin_key.get_secret_value() if settings.admin_key else None
         return cls(tuple(_digest(key) for key in keys), _digest(admin) if admin else None)
 
@@ -43,16 +47,24 @@ class Keys:
 
 
 def stored_secret(path: Path) -> str:
-    """A secret that is made once and readable by its owner only."""
+    """A secret that is made once and readable by its owner only. Raises SetupError where it was emptied."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        secret = secrets.token_urlsafe(32)
-        file.write(secret)
+    if not path.exists():
+        _make_secret(path)
+    secret = path.read_text(encoding="ascii").strip()
+    if not secret:
+        # An empty key would let in everyone who gives none.
+        raise SetupError(f"{path} is empty: delete it, and a new secret is made at the next start.")
     return secret
+
+
+def _make_secret(path: Path) -> None:
+    """Whole or not at all, whoever interrupts; of several processes that come at once, one wins."""
+    with NamedTemporaryFile("w", encoding="ascii", dir=path.parent) as file:
+        file.write(secrets.token_urlsafe(32))
+        file.flush()
+        with suppress(FileExistsError):
+            os.link(file.name, path)
 
 
 def given_key(request: Request) -> str:
