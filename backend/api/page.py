@@ -33,7 +33,7 @@ HEADERS = {
 }
 ERRORS: dict[int, tuple[str, dict[str, str]]] = {
     401: ("A key is needed", {"WWW-Authenticate": "Bearer"}),
-    404: ("There is no such film here", {}),
+    404: ("Not found", {}),
     422: ("That can't be looked up", {}),
     503: ("Not available at the moment", {"Retry-After": "1"}),
 }
@@ -107,13 +107,13 @@ def _sign_in(request: Request, key: str) -> Response:
     """Keep the key in a cookie, and lead to the same page without the key in the address."""
     _require_key(request, key)
     root = request.scope["root_path"]
-    answer = RedirectResponse(f"{root}/", 303, HEADERS)
+    response = RedirectResponse(f"{root}/", 303, HEADERS)
     if request.app.state.keys.client:
         secure = request.url.scheme == "https"
-        answer.set_cookie(
+        response.set_cookie(
             COOKIE, key, COOKIE_SECONDS, path=root or "/", secure=secure, httponly=True, samesite="strict"
         )
-    return answer
+    return response
 
 
 def _require_key(request: Request, key: str) -> None:
