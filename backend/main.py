@@ -44,7 +44,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Marquee",
         description=DESCRIPTION,
         version="0.1.0",
-        root_path=chosen.root_path,
         lifespan=_lifespan,
         redoc_url=None,
     )
@@ -65,7 +64,13 @@ def run_server(settings: Settings) -> None:
     key_is_new = not (settings.data_dir / KEY_FILE).exists()
     app = create_app(settings)
     config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_level="warning", access_log=False, server_header=False
+        app,
+        host=settings.host,
+        port=settings.port,
+        root_path=settings.root_path,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
     )
     # uvicorn has ended in order by the time it passes a Ctrl-C on.
     with suppress(KeyboardInterrupt):
