@@ -117,7 +117,7 @@ class _Server(uvicorn.Server):
         settings = self._settings
         port = self.servers[0].sockets[0].getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        address = f"http://{host}:{port}{settings.root_path}"
+        address = f"http://{host}:{port}"
         if settings.client_keys or settings.listens_on_loopback:
             return address
         key = settings.data_dir / KEY_FILE
