@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from pydantic import ValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from backend.config import get_settings
 from backend.errors import AppError
@@ -27,7 +27,7 @@ def run(main: Main, parser: argparse.ArgumentParser, argv: list[str] | None = No
     except KeyboardInterrupt:
         print("Interrupted; what was done is kept. Run it again to go on.", file=sys.stderr)
         return 130
-    except (AppError, ValidationError, OperationalError, OSError) as error:
+    except (AppError, ValidationError, DBAPIError, OSError) as error:
         if arguments.debug:
             raise
         print(f"error: {_one_line(error)}", file=sys.stderr)
@@ -42,6 +42,6 @@ def _one_line(error: Exception) -> str:
         return "; ".join(
             f"{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
         )
-    if isinstance(error, OperationalError):
+    if isinstance(error, DBAPIError):
         return f"the database can't be used: {str(error.orig).strip().splitlines()[0]}"
     return str(error)

@@ -8,8 +8,8 @@ import structlog
 from fastapi import Depends, Path, Request
 from sqlalchemy.orm import Session
 
+from backend.api.inputs import MovieId, Person
 from backend.api.render import RecommendationIds
-from backend.api.schemas import MovieId, Person
 from backend.config import Settings
 from backend.database import SessionLocal
 from backend.errors import ModelError

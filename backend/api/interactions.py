@@ -9,17 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from backend.api.access import require_admin
 from backend.api.deps import CurrentIds, MoviePath, PersonPath, ReadSession
-from backend.api.problems import field_error
+from backend.api.inputs import InteractionBatch, InteractionBody, Interactions
+from backend.api.problems import ADMIN_ONLY, field_error
 from backend.api.render import JSONBytes, RecommendationIds, pages
-from backend.api.schemas import (
-    Deleted,
-    History,
-    InteractionBatch,
-    InteractionBody,
-    Interactions,
-    PersonExport,
-    Stored,
-)
+from backend.api.schemas import Deleted, History, PersonExport, Stored
 from backend.catalog.store import find_refs
 from backend.database import session_scope
 from backend.errors import InvalidInputError, PersonNotFoundError
@@ -38,7 +31,7 @@ def record(body: Interactions, ids: CurrentIds) -> Response:
     with session_scope() as session:
         recorded = store.record(session, [_new_interaction(item) for item in accepted])
     pending = dict.fromkeys(accepted[index].movie_id for index in recorded.pending)
-    stored = len(accepted) - len(recorded.pending)
+    stored = sum(item.movie_id not in pending for item in accepted)
     return JSONBytes({"stored": stored, "pending": list(pending), "rejected": rejected})
 
 
@@ -72,6 +65,7 @@ def undo(user_id: PersonPath, movie_id: MoviePath, kind: Kind | None = None) -> 
     "/users/{user_id}",
     response_model=Deleted,
     dependencies=[Depends(require_admin)],
+    responses=ADMIN_ONLY,
     summary="Erase a person and everything about them",
 )
 def erase(user_id: PersonPath) -> Response:
@@ -84,6 +78,7 @@ def erase(user_id: PersonPath) -> Response:
     "/users/{user_id}/export",
     response_model=PersonExport,
     dependencies=[Depends(require_admin)],
+    responses=ADMIN_ONLY,
     summary="Everything that is held about a person",
 )
 def export(user_id: PersonPath, session: ReadSession) -> Response:
@@ -107,7 +102,9 @@ def _check(
             _check_token(item, ids)
             accepted.append(item)
         except ValidationError as error:
-            rejected.append({"index": index, **field_error(error.errors()[0])})
+            first = error.errors()[0]
+            # Located as FastAPI does it for one that comes alone.
+            rejected.append({"index": index, **field_error({**first, "loc": ("body", "one", *first["loc"])})})
         except InvalidInputError as error:
             rejected.append({"index": index, "field": error.field, "code": error.code, "message": error.detail})
     return accepted, rejected

@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from backend.api.deps import CurrentIds, CurrentSettings, CurrentWords, MoviePath, ReadSession, Recommender
+from backend.api.inputs import BrowseQuery, SearchQuery
 from backend.api.render import JSONBytes, movie_row, pages, ranked_list
-from backend.api.schemas import BrowseQuery, GenreCount, MovieDetail, MoviePage, RankedList, SearchQuery
+from backend.api.schemas import GenreCount, MovieDetail, MoviePage, RankedList
 from backend.catalog.records import GENRE_IDS
 from backend.catalog.store import browse, genre_counts, get_detail
 

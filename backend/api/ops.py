@@ -1,10 +1,13 @@
 """How the service is."""
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from backend.api.deps import CurrentWords, ReadSession, Recommender
+from backend.api.problems import DOCUMENTED
 from backend.api.render import JSONBytes
+from backend.api.schemas import Live, Ready, Stats
 from backend.catalog.store import is_empty
 from backend.errors import SetupError
 from backend.feedback.store import counts
@@ -14,7 +17,7 @@ router = APIRouter(tags=["operations"])
 health = APIRouter(tags=["operations"], prefix="/health")
 
 
-@router.get("/stats", summary="The catalogue, its coverage, the people, the index")
+@router.get("/stats", response_model=Stats, summary="The catalogue, its coverage, the people, the index")
 def stats(recommender: Recommender, session: ReadSession) -> Response:
     feedback = counts(session)
     people = {
@@ -25,18 +28,18 @@ def stats(recommender: Recommender, session: ReadSession) -> Response:
     return JSONBytes(recommender.get_stats() | people | {"index": status(session), "layer": "pgvector"})
 
 
-@router.get("/metrics", summary="Prometheus metrics")
+@router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus metrics")
 def metrics() -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 @health.get("/live", summary="The process answers")
-def live() -> dict[str, str]:
-    return {"status": "ok"}
+def live() -> Live:
+    return Live(status="ok")
 
 
-@health.get("/ready", summary="The service can answer questions")
-def ready(session: ReadSession, words: CurrentWords) -> dict[str, str]:
+@health.get("/ready", responses={503: DOCUMENTED[503]}, summary="The service can answer questions")
+def ready(session: ReadSession, words: CurrentWords) -> Ready:
     if is_empty(session):
         raise SetupError("The catalogue is empty: run python movie_pipeline.py --from-file …")
-    return {"status": "ok", "encoder": "loaded" if words.loaded else "loading"}
+    return Ready(status="ok", encoder="loaded" if words.loaded else "loading")

@@ -15,8 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from backend import web
 from backend.api.access import COOKIE, Keys, given_key
 from backend.api.deps import CurrentSettings, CurrentWords, ReadSession, Recommender
+from backend.api.inputs import MovieId
 from backend.api.problems import field_error
-from backend.api.schemas import MovieId
 from backend.catalog.filters import NO_FILTERS
 from backend.catalog.store import browse, get_detail
 from backend.errors import AppError, NotAuthenticatedError, UnavailableError

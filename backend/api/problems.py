@@ -1,19 +1,21 @@
 """Every error as problem details (RFC 9457), in one place."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from psycopg2.errors import ReadOnlySqlTransaction
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
-from backend.api.request_id import request_id
+from backend.api.request_id import HEADER, request_id
 from backend.api.schemas import Problem
-from backend.errors import AppError, UnavailableError
+from backend.errors import AppError, InvalidInputError, UnavailableError
 
 log = structlog.get_logger()
 
@@ -21,7 +23,7 @@ MEDIA_TYPE = "application/problem+json"
 UNION_TAGS = {"one", "batch"}
 
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": title, "content": {MEDIA_TYPE: {}}}
+    status: {"model": Problem, "description": title}
     for status, title in (
         (401, "A key is needed"),
         (404, "There is no such film or person"),
@@ -30,6 +32,8 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
         (503, "Not available at the moment; `Retry-After` says when to try again"),
     )
 }
+
+ADMIN_ONLY: dict[int | str, dict[str, Any]] = {403: {"model": Problem, "description": "The admin key is needed"}}
 
 
 def problem(
@@ -78,7 +82,8 @@ def field_error(error: Any) -> dict[str, str]:
 
 
 def register(app: FastAPI) -> None:
-    """Have every error of the app answered in this form."""
+    """Have every error of the app answered, and documented, in this form."""
+    _document(app)
 
     @app.exception_handler(AppError)
     def own(_: Request, error: AppError) -> Response:
@@ -92,6 +97,9 @@ def register(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def http(_: Request, error: HTTPException) -> Response:
+        if error.status_code == 400:
+            # FastAPI's word for a body that is not UTF-8, nests without end, or has endless numbers.
+            return app_problem(InvalidInputError("body: this can't be read as JSON", field="body"))
         title = str(error.detail)
         code = title.lower().replace(" ", "_").replace("'", "")
         headers = dict(error.headers or {})
@@ -104,7 +112,32 @@ def register(app: FastAPI) -> None:
         log.warning("database_unavailable", error=type(error).__name__)
         return app_problem(UnavailableError())
 
+    @app.exception_handler(InternalError)
+    def read_only(_: Request, error: InternalError) -> Response:
+        if not isinstance(error.orig, ReadOnlySqlTransaction):
+            raise error
+        log.warning("database_read_only")
+        return app_problem(UnavailableError("The database takes no writes at the moment; try again shortly."))
+
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> Response:
         log.error("unexpected_error", path=request.url.path, exc_info=error)
-        return app_problem(AppError())
+        response = app_problem(AppError())
+        # Starlette answers these outside of our middleware.
+        response.headers[HEADER] = request_id()
+        return response
+
+
+def _document(app: FastAPI) -> None:
+    """Say in the OpenAPI document that errors are problems; FastAPI gives them the media type of answers."""
+    generate = app.openapi
+
+    def with_problems() -> dict[str, Any]:
+        document = generate()
+        operations = chain.from_iterable(path.values() for path in document["paths"].values())
+        for status, answer in chain.from_iterable(one["responses"].items() for one in operations):
+            if int(status) >= 400:
+                answer["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        return document
+
+    app.openapi = with_problems  # type: ignore[method-assign] # as FastAPI's own documentation has it

@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from backend.api.deps import CurrentIds, CurrentWords, MoviePath, PersonPath, Recommender
+from backend.api.inputs import PersonQuery, RecommendationBody, RecommendationQuery, SimilarQuery
 from backend.api.render import RecommendationIds, ranked_list
-from backend.api.schemas import PersonQuery, RankedList, RecommendationBody, RecommendationQuery, SimilarQuery
+from backend.api.schemas import RankedList
 from backend.ml.pgvector_recommender import PgvectorRecommender
 
 router = APIRouter(tags=["recommendations"])

@@ -15,6 +15,7 @@ from backend.feedback.records import Film, NewInteraction, Recorded
 from backend.feedback.store import record
 
 BATCH = 20_000
+EARLIEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 REJECTS_NAMED = 20
 YEAR = re.compile(r"(?P<name>.+) \((?P<year>[0-9]{4})\)")
 NAME = re.compile(r"(?P<title>.+?)(?:, (?P<article>The|An?))?(?: \(.+\))?")
@@ -127,8 +128,8 @@ def _parse_time(raw: str) -> dt.datetime:
         at = dt.datetime.fromtimestamp(int(raw), dt.UTC)
     except (ValueError, OverflowError, OSError):
         raise UnusableRowError(f"timestamp {raw!r} is not a number of seconds since 1970") from None
-    if at > dt.datetime.now(dt.UTC):
-        raise UnusableRowError(f"timestamp {raw!r} is in the future")
+    if not EARLIEST <= at <= dt.datetime.now(dt.UTC):
+        raise UnusableRowError(f"timestamp {raw!r} is in the future, or before 1900")
     return at
 
 

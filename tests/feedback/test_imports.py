@@ -102,7 +102,7 @@ def test_what_is_usable_arrives_and_what_is_not_is_named(folder: Path) -> None:
         "line 18: movieId '99' is neither in links.csv nor in movies.csv",
         "line 19: movieId '9' is neither in links.csv nor in movies.csv",
         "line 20: timestamp 'yesterday' is not a number of seconds since 1970",
-        "line 21: timestamp '99999999999' is in the future",
+        "line 21: timestamp '99999999999' is in the future, or before 1900",
         "line 22: timestamp '99999999999999999999' is not a number of seconds since 1970",
         "line 23: userId 'x' is not a number",
         "line 24: 3 columns in place of 4",

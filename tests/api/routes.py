@@ -1,0 +1,75 @@
+"""Every route of the API with a request that it answers, for tests of what holds for all of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from tests.api.answers import act
+from tests.catalogue import MATRIX, TOY_STORY
+
+LIKE = {"user_id": "ada", "movie_id": TOY_STORY, "kind": "like"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request, and the route that it is for, as the documentation names it."""
+
+    route: str
+    path: str
+    json: Any = None
+
+    @property
+    def method(self) -> str:
+        return self.route.partition(" ")[0]
+
+    def send(self, client: TestClient, *, prefix: str = "", **more: Any) -> Response:
+        """Ask."""
+        return client.request(self.method, prefix + self.path, json=self.json, **more)
+
+
+READS = [
+    Call("GET /similar/{movie_id}", f"/similar/{TOY_STORY}"),
+    Call("GET /recommendations/{user_id}", "/recommendations/ada"),
+    Call("GET /recommendations", "/recommendations?user_id=ada"),
+    Call("POST /recommendations", "/recommendations", {"liked": [MATRIX]}),
+    Call("GET /movies", "/movies"),
+    Call("GET /movies/{movie_id}", f"/movies/{TOY_STORY}"),
+    Call("GET /genres", "/genres"),
+    Call("GET /search", "/search?q=toy"),
+    Call("GET /users/{user_id}/interactions", "/users/ada/interactions"),
+    Call("GET /users/{user_id}/export", "/users/ada/export"),
+    Call("GET /stats", "/stats"),
+    Call("GET /metrics", "/metrics"),
+    Call("GET /health/live", "/health/live"),
+    Call("GET /health/ready", "/health/ready"),
+]
+WRITES = [
+    Call("POST /interactions", "/interactions", LIKE),
+    Call("DELETE /users/{user_id}/interactions/{movie_id}", f"/users/ada/interactions/{TOY_STORY}"),
+    Call("DELETE /users/{user_id}", "/users/ada"),
+]
+EVERY_ROUTE = READS + WRITES
+NEEDS_NO_KEY = {"GET /health/live", "GET /health/ready"}
+NEEDS_ADMIN = {"GET /users/{user_id}/export", "DELETE /users/{user_id}"}
+
+
+def name(call: Call) -> str:
+    """The id of a parameter."""
+    return call.route
+
+
+def documented_routes(client: TestClient) -> dict[str, dict[str, Any]]:
+    """Every operation that the documentation lists, by method and path."""
+    paths = client.get("/openapi.json").json()["paths"]
+    return {
+        f"{method.upper()} {path}": operation
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+
+
+def meet_ada(client: TestClient) -> None:
+    """Let there be the person whom the requests are about."""
+    act(client, TOY_STORY)
