@@ -110,9 +110,7 @@ def engine(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def rolled_back(engine: Engine) -> Iterator[Session]:
     """A session whose commits are savepoints and whose work is gone at the end."""
     with engine.connect() as connection, connection.begin() as transaction:
-        with Session(
-            connection, join_transaction_mode="create_savepoint", expire_on_commit=False
-        ) as session:
+        with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
             yield session
         transaction.rollback()
 

@@ -12,6 +12,10 @@ from backend.config import PACKAGED_MODEL, get_settings, keep_offline
 from backend.errors import ModelError
 from backend.models import EMBEDDING_DIMENSION
 
+NEGLIGIBLE = 1e-20
+"""Two of the 384 dimensions say nothing and hold about 1e-33: times a small weight that underflows, which
+PostgreSQL takes for an error."""
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -50,7 +54,8 @@ class Encoder:
                 show_progress_bar=False,
                 convert_to_numpy=True,
             )
-        return np.asarray(vectors, dtype=np.float32)
+        made = np.asarray(vectors, dtype=np.float32)
+        return np.where(np.abs(made) < NEGLIGIBLE, np.float32(0), made)
 
 
 @lru_cache
@@ -67,13 +72,14 @@ def _load(name: str):  # type: ignore[no-untyped-def] # the library has no types
         keep_offline()
         source = str(get_model_path())
     # Importing takes seconds, so only a process that encodes pays for it.
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return SentenceTransformer(source, device="cpu")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"EMBEDDING_MODEL={name} can't be loaded: {str(error).splitlines()[0]}. "
             f"Unset it to use the packaged {PACKAGED_MODEL}."

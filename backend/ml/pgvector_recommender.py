@@ -30,7 +30,7 @@ from backend.ml.pgvector_statements import (
 )
 from backend.models import EMBEDDING_DIMENSION, Movie
 
-DECADE = re.compile(r"\b(?:19|20)?([0-9])0'?s\b", re.IGNORECASE)
+DECADE = re.compile(r"\b(19|20)?([0-9]0)'?s\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,10 @@ class PgvectorRecommender:
         if len(rows) < window.limit and not request.filters.narrows:
             # The list ends here, or an index that knows nothing of what is left out came up short.
             rows = self._rows(statement(replace(window, exact=True)))
+        if not rows and window.offset:
+            # Past the end: its beginning tells how long the list is, and where it comes from.
+            beginning = self._answer(statement, replace(request, n=1, page=1, diversity_boost=0.0))
+            return replace(beginning, rows=[])
         source: Source = rows[0]["source"] if rows else "pgvector"
         total = rows[0]["total"] if rows else None
         if request.diversity_boost:
@@ -208,6 +212,6 @@ def _with_decade(query: str, filters: Filters) -> Filters:
     match = DECADE.search(query)
     if match is None or filters.year_min is not None or filters.year_max is not None:
         return filters
-    decade = int(match[1]) * 10
-    first = (1900 if decade >= 30 else 2000) + decade
+    century = match[1] or ("19" if match[2] >= "30" else "20")
+    first = int(century + match[2])
     return replace(filters, year_min=first, year_max=first + 9)

@@ -31,7 +31,7 @@ from sqlalchemy import (
     true,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by, array
+from sqlalchemy.dialects.postgresql import aggregate_order_by, array, distinct_on
 
 from backend.catalog.filters import NO_FILTERS, Filters, MovieRef
 from backend.catalog.store import SUMMARY_COLUMNS, filter_conditions, movie_is, visible
@@ -52,6 +52,9 @@ NOT_SEEN = ("click", "watchlist")
 """Kinds that do not keep a film out of what is similar to another."""
 BECAUSE = 3
 """Liked films named as the reason of one recommendation."""
+
+FORGOTTEN = 20.0
+"""Half-lives (forty years) after which a weight fades no further: a product that underflows is an error."""
 
 QUALITY_SCALE = 100.0
 """Brings `quality` (0 to about 90) to the scale of the other scores."""
@@ -102,13 +105,13 @@ class Taste:
             select(Interaction.movie_id, Interaction.kind, Interaction.value, Interaction.at)
             .join(User, User.id == Interaction.user_id)
             .where(User.external_id == user_id)
-            .distinct(Interaction.movie_id)
+            .ext(distinct_on(Interaction.movie_id))
             .order_by(Interaction.movie_id, Interaction.kind.in_(TASTE_KINDS).desc())
             .order_by(Interaction.at.desc(), Interaction.kind)
             .subquery()
         )
         age_days = extract("epoch", func.max(newest.c.at).over() - newest.c.at) / 86400.0
-        decay = func.power(0.5, cast(age_days / HALF_LIFE_DAYS, Double))
+        decay = func.power(0.5, func.least(cast(age_days / HALF_LIFE_DAYS, Double), FORGOTTEN))
         weight = _base_weight(newest.c.kind, newest.c.value) * decay
         return cls(select(newest.c.movie_id, weight.label("weight")))
 
@@ -144,14 +147,15 @@ def similar_statement(ref: MovieRef, scope: Scope, window: Window) -> Select[Any
     vector = select(Movie.embedding).where(movie_is(ref), Movie.embedding_model == scope.model).limit(1)
     found = seed.cte("seed")
     genres = select(found.c.genres).scalar_subquery()
-    kindred = or_(func.cardinality(genres) == 0, Movie.genres.op("&&")(genres))
+    kindred = or_(func.cardinality(genres) == 0, Movie.genres.bool_op("&&")(genres))
     # Each is NULL, and so false, where there is no such film.
     has_vector = select(func.coalesce(found.c.current, false())).scalar_subquery()
     other = and_(scope.condition(), _is_another(ref))
+    near, popular = and_(other, has_vector), and_(other, kindred, not_(has_vector))
     return _list_of(
-        _nearest(vector.scalar_subquery(), and_(other, has_vector), scope, window),
-        _popular(and_(other, kindred, not_(has_vector)), window),
-        _length(other, scope),
+        _nearest(vector.scalar_subquery(), near, scope, window),
+        _popular(popular, window),
+        _length(near, popular, scope),
         window,
     )
 
@@ -161,11 +165,11 @@ def recommendation_statement(taste: Taste, scope: Scope, window: Window) -> Sele
     profile = taste.vector_statement(model=scope.model).cte("profile")
     vector = select(profile.c.vector).scalar_subquery()
     known = select(profile.c.vector.is_not(None)).scalar_subquery()
-    condition = scope.condition()
+    near, popular = and_(scope.condition(), known), and_(scope.condition(), not_(known))
     return _list_of(
-        _nearest(vector, and_(condition, known), scope, window),
-        _popular(and_(condition, not_(known)), window),
-        _length(condition, scope),
+        _nearest(vector, near, scope, window),
+        _popular(popular, window),
+        _length(near, popular, scope),
         window,
     )
 
@@ -176,10 +180,10 @@ def search_statement(
     """Films by title and by meaning, the two orders fused.
 
     Reciprocal rank fusion (Cormack et al. 2009) with its usual constant 60; a title that matches counts three
-    times, so that whoever types a title finds it first.
+    times, and one that is the very same stands before all others.
     """
     titled = _ranked_by_title(title_query, title, scope)
-    parts = [select(titled.c.id, (3.0 / (60 + titled.c.rank)).label("score"))]
+    parts = [select(titled.c.id, (cast(titled.c.same, Integer) + 3.0 / (60 + titled.c.rank)).label("score"))]
     if meaning is not None:
         meant = _ranked_by_meaning(meaning, scope)
         parts.append(select(meant.c.id, (1.0 / (60 + meant.c.rank)).label("score")))
@@ -284,11 +288,12 @@ def _list_of(
     )
 
 
-def _length(condition: ColumnElement[bool], scope: Scope) -> ColumnElement[Any]:
+def _length(near: ColumnElement[bool], popular: ColumnElement[bool], scope: Scope) -> ColumnElement[Any]:
     """How long an unfiltered list is, without counting beyond its end."""
     if scope.filters.narrows:
         return null()
-    some = select(Movie.id).where(condition, Movie.embedding_model == scope.model).limit(LIST_END).subquery()
+    either = or_(and_(near, Movie.embedding_model == scope.model), popular)
+    some = select(Movie.id).where(either).limit(LIST_END).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
 
 
@@ -301,11 +306,12 @@ def _base_weight(kind: ColumnElement[str], value: ColumnElement[float]) -> Colum
 
 def _ranked_by_title(title_query: str, title: str, scope: Scope) -> CTE:
     document = func.to_tsvector("simple", Movie.title + " " + func.coalesce(Movie.original_title, ""))
-    matches = document.op("@@")(func.to_tsquery("simple", title_query))
+    matches = document.bool_op("@@")(func.to_tsquery("simple", title_query))
     same = func.lower(Movie.title) == title.lower()
     order = (same.desc(), Movie.quality.desc(), Movie.id)
     rank = func.row_number().over(order_by=order).label("rank")
-    return select(Movie.id, rank).where(matches, scope.condition()).order_by(*order).limit(LIST_END).cte("titled")
+    ranked = select(Movie.id, rank, same.label("same")).where(matches, scope.condition())
+    return ranked.order_by(*order).limit(LIST_END).cte("titled")
 
 
 def _ranked_by_meaning(meaning: Vector384, scope: Scope) -> CTE:

@@ -1,6 +1,7 @@
 """The index over `movies.embedding`: choose a kind, build it beside the old one, measure its recall."""
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,11 +71,11 @@ class IndexPlan:
 
     @property
     def efforts(self) -> Iterator[int]:
-        """Values of that setting to try, the cheapest first: from the rule upwards, doubling."""
+        """Values of that setting to try, the cheapest first: from the rule upwards, half as much again."""
         value, most = (math.isqrt(self.lists or 1), self.lists or 1) if self.kind == "ivfflat" else (40, 1000)
         while value < most:
             yield value
-            value *= 2
+            value += max(1, value // 2)
         yield most
 
 
@@ -117,6 +118,8 @@ def ensure_index(engine: Engine, settings: Settings, *, rebuild: bool = False) -
     The new index is built beside the old one, which answers until the moment it is replaced.
     """
     with _one_at_a_time(engine) as connection:
+        # What an interrupted build left behind answers nothing and slows every write.
+        connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {NEW_INDEX}"))
         films = connection.scalar(select(func.count(Movie.embedding))) or 0
         plan = IndexPlan.for_catalogue(films, wanted=settings.vector_index)
         existing = find_index(connection)
@@ -151,7 +154,10 @@ def status(session: Session) -> dict[str, Any]:
 def _one_at_a_time(engine: Engine) -> Iterator[Connection]:
     """A connection outside of transactions, as CONCURRENTLY asks for, that no other process shares the work of."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("SELECT pg_advisory_lock(hashtext('marquee index'))"))
+        # Asked for again and again: CREATE INDEX CONCURRENTLY waits for every running statement, and so for one
+        # that waited here for the end of that very build.
+        while not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext('marquee index'))")):
+            time.sleep(0.2)
         try:
             yield connection
         finally:
@@ -176,8 +182,6 @@ def _is_measured(connection: Connection, plan: IndexPlan) -> bool:
 
 
 def _build(engine: Engine, connection: Connection, plan: IndexPlan, films: int) -> None:
-    # What an interrupted build left behind is not valid and only costs time.
-    connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {NEW_INDEX}"))
     if plan.kind != "exact":
         log.info("index_build", kind=plan.kind, films=films)
         megabytes = max(64, films * BYTES_A_FILM // 2**20)
@@ -197,12 +201,15 @@ def _tune(connection: Connection, plan: IndexPlan, films: int, *, target: float)
     for name, value in _iterative_scan(connection).items():
         _set_for_all(connection, name, value)
     true_reach = _true_reach(connection)
+    # While the catalogue is small the planner would pass the index by, and the recall be that of no index.
+    connection.execute(text("SET enable_seqscan = off"))
     recall, effort = Recall(0.0, 0.0), 0
     for effort in plan.efforts:
         connection.execute(select(func.set_config(plan.effort, str(effort), False)))
         recall = _recall(connection, true_reach)
         if recall.surely >= target:
             break
+    connection.execute(text("RESET enable_seqscan"))
     _set_for_all(connection, plan.effort, str(effort))
     _note(connection, plan, films, effort=effort, recall=recall.mean)
     return recall.mean

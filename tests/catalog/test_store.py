@@ -349,18 +349,18 @@ def test_films_with_one_text_have_one_hash(session: Session) -> None:
 def test_the_best_known_are_embedded_first_and_the_next_follow(session: Session) -> None:
     put(session, film(1, vote_count=5), film(2, vote_count=9), film(3, vote_count=5), film(4))
     first = claim_pending(session, model=MODEL, limit=2)
-    assert [waiting.id for waiting in first] == [2, 1]
+    assert [waiting.id for waiting in first] == [2, 3]
     assert first[0].text == "A film |  | "
-    assert [waiting.id for waiting in claim_pending(session, model=MODEL, limit=9, after=first[-1])] == [3, 4]
+    assert [waiting.id for waiting in claim_pending(session, model=MODEL, limit=9, after=first[-1])] == [1, 4]
 
 
 def test_what_is_embedded_no_longer_waits_until_the_model_is_another(session: Session) -> None:
     put(session, film(1), film(2))
     embed(session, 1)
     assert pending(session) == [2]
-    assert pending(session, "another-model") == [1, 2]
+    assert pending(session, "another-model") == [2, 1]
     embed(session, 1, model="another-model")
-    assert pending(session) == [1, 2]
+    assert pending(session) == [2, 1]
     assert value(session, "embedding")[:4] == "[1,0"
 
 
@@ -384,6 +384,7 @@ def test_a_claim_passes_over_what_another_holds_until_that_one_is_gone(own_engin
     with Session(own_engine) as setup, setup.begin():
         put(setup, *(film(number, vote_count=number) for number in range(1, 7)))
     with Session(own_engine) as one, Session(own_engine) as other:
+        other.execute(text("SET lock_timeout = '2s'"))
         assert [waiting.id for waiting in claim_pending(one, model=MODEL, limit=2)] == [6, 5]
         assert [waiting.id for waiting in claim_pending(other, model=MODEL, limit=2)] == [4, 3]
         one.rollback()

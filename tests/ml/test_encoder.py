@@ -33,6 +33,11 @@ def test_a_text_means_the_same_in_any_company(encoder: Encoder) -> None:
     assert alone @ among_others == pytest.approx(1, abs=1e-5)
 
 
+def test_no_component_is_so_small_that_a_product_of_it_underflows(encoder: Encoder) -> None:
+    sizes = np.abs(encoder.encode(SENTENCES))
+    assert sizes[sizes > 0].min() > 1e-20
+
+
 def test_no_text_is_no_vector(encoder: Encoder) -> None:
     assert len(encoder.encode([])) == 0
 

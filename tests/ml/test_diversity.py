@@ -1,0 +1,114 @@
+"""Maximal marginal relevance: what a boost of 0, of 1 and between does to a list."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from backend.ml.diversity import mmr_order
+
+Floats = NDArray[np.float32]
+
+
+def unit(rows: Floats) -> Floats:
+    """Rows of length 1; a zero row stays."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+
+
+@st.composite
+def candidates(draw: st.DrawFn) -> tuple[Floats, Floats]:
+    """Relevances in no order and unit vectors, some equal and some zero."""
+    size = draw(st.integers(0, 12))
+    relevance = draw(st.lists(st.integers(-20, 20), min_size=size, max_size=size))
+    rows = draw(st.lists(st.lists(st.integers(-3, 3), min_size=3, max_size=3), min_size=size, max_size=size))
+    return np.array(relevance, dtype=np.float32) / 20, unit(np.array(rows, dtype=np.float32).reshape(size, 3))
+
+
+BOOSTS = st.floats(0, 1)
+
+
+def mean_cosine(vectors: Floats) -> float:
+    """The mean over pairs of different rows."""
+    return float((vectors @ vectors.T)[~np.eye(len(vectors), dtype=bool)].mean())
+
+
+@given(candidates(), BOOSTS)
+def test_every_candidate_stands_in_the_list_once(films: tuple[Floats, Floats], boost: float) -> None:
+    relevance, vectors = films
+    assert sorted(mmr_order(relevance, vectors, diversity_boost=boost)) == list(range(len(relevance)))
+
+
+@given(candidates())
+def test_without_diversity_it_is_the_order_of_relevance(films: tuple[Floats, Floats]) -> None:
+    relevance, vectors = films
+    expected = sorted(range(len(relevance)), key=lambda film: -relevance[film])
+    assert mmr_order(relevance, vectors, diversity_boost=0) == expected
+
+
+@given(candidates(), BOOSTS)
+def test_the_most_relevant_film_is_always_first(films: tuple[Floats, Floats], boost: float) -> None:
+    relevance, vectors = films
+    order = mmr_order(relevance, vectors, diversity_boost=boost)
+    assert order[:1] == ([int(np.argmax(relevance))] if order else [])
+
+
+@given(candidates())
+def test_with_diversity_alone_the_next_is_the_one_farthest_from_all_before(films: tuple[Floats, Floats]) -> None:
+    relevance, vectors = films
+    order = mmr_order(relevance, vectors, diversity_boost=1)
+    for place in range(1, len(order)):
+        closest = (vectors @ vectors[order[:place]].T).max(axis=1)
+        assert closest[order[place]] == pytest.approx(min(closest[order[place:]]), abs=1e-5)
+
+
+@given(candidates(), BOOSTS)
+def test_the_next_film_is_always_the_one_of_greatest_marginal_relevance(
+    films: tuple[Floats, Floats], boost: float
+) -> None:
+    relevance, vectors = films
+    order = mmr_order(relevance, vectors, diversity_boost=boost)
+    cosines = vectors @ vectors.T
+    pairs = cosines[~np.eye(len(order), dtype=bool)]
+    of_relevance = relevance.std() or np.inf if order else np.inf
+    of_cosines = pairs.std() or np.inf if pairs.size else np.inf
+    for place in range(1, len(order)):
+        closest = cosines[:, order[:place]].max(axis=1)
+        marginal = (1 - boost) * relevance / of_relevance - boost * closest / of_cosines
+        assert marginal[order[place]] == pytest.approx(max(marginal[order[place:]]), rel=1e-4, abs=1e-3)
+
+
+@given(candidates(), BOOSTS, st.integers(-8, 8))
+def test_the_scale_of_scores_does_not_matter(films: tuple[Floats, Floats], boost: float, power: int) -> None:
+    relevance, vectors = films
+    order = mmr_order(relevance, vectors, diversity_boost=boost)
+    assert mmr_order(relevance * np.float32(2.0**power), vectors, diversity_boost=boost) == order
+
+
+def test_ties_go_to_the_earlier_candidate() -> None:
+    same = unit(np.ones((4, 3), dtype=np.float32))
+    for boost in (0.0, 0.5, 1.0):
+        assert mmr_order(np.ones(4, dtype=np.float32), same, diversity_boost=boost) == [0, 1, 2, 3]
+
+
+def test_a_film_without_a_vector_is_unlike_everything() -> None:
+    vectors = np.array([[1, 0], [1, 0], [0, 0]], dtype=np.float32)
+    relevance = np.array([0.9, 0.8, 0.7], dtype=np.float32)
+    assert mmr_order(relevance, vectors, diversity_boost=1) == [0, 2, 1]
+
+
+def test_a_twin_of_the_best_film_goes_behind_another() -> None:
+    vectors = unit(np.array([[1, 0], [1, 0.01], [0.6, 0.8]], dtype=np.float32))
+    relevance = np.array([0.90, 0.89, 0.85], dtype=np.float32)
+    assert mmr_order(relevance, vectors, diversity_boost=0) == [0, 1, 2]
+    assert mmr_order(relevance, vectors, diversity_boost=0.7) == [0, 2, 1]
+
+
+def test_more_boost_makes_the_top_ten_more_different() -> None:
+    rng = np.random.default_rng(7)
+    taste = rng.standard_normal(16)
+    vectors = unit((taste + rng.standard_normal((100, 16))).astype(np.float32))
+    relevance = (vectors @ (taste / np.linalg.norm(taste))).astype(np.float32)
+    means = [mean_cosine(vectors[mmr_order(relevance, vectors, diversity_boost=b)[:10]]) for b in (0, 0.5, 1)]
+    assert means[0] > means[1] > means[2]

@@ -1,0 +1,180 @@
+"""`python -m backend serve` as it is run: a process, a port, an embedded server, and whatever ends them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from sqlalchemy import create_engine, text
+
+from backend.embedded_postgres import EmbeddedPostgres
+from tests.test_embedded_postgres import eventually, is_stopped, postmaster, temporary_home
+
+ROOT = Path(__file__).parents[1]
+FILMS = [
+    {"id": 862, "title": "Toy Story", "overview": "Toys come to life.", "genres": ["Animation"]},
+    {"id": 863, "title": "Toy Story 2", "overview": "Toys come to life again.", "genres": ["Animation"]},
+    {"id": 238, "title": "The Godfather", "overview": "A family of criminals.", "genres": ["Crime"]},
+    {"id": 240, "title": "The Godfather Part II", "overview": "The family goes on.", "genres": ["Crime"]},
+]
+STATE = """
+    SELECT 'movies', id, ctid::text FROM movies UNION ALL
+    SELECT 'interactions', movie_id, ctid::text FROM interactions UNION ALL
+    SELECT 'measurements', id, ctid::text FROM index_measurements ORDER BY 1, 2
+"""
+BACK_WITHIN = 5
+"""Seconds: the promise after the embedded server was killed."""
+
+
+class Service:
+    """A running service and what it printed."""
+
+    def __init__(self, process: "subprocess.Popen[str]", line: str, data: Path) -> None:
+        self.process = process
+        self.line = line
+        self.postgres = data / "postgres"
+        self.address = line.removeprefix("Marquee is ready at ").split("/?")[0].split(" ")[0]
+
+    def ask(self, path: str, **options: Any) -> requests.Response:
+        """A GET."""
+        return requests.get(self.address.replace("0.0.0.0", "127.0.0.1") + path, timeout=10, **options)
+
+    def similar(self) -> list[int]:
+        """What is similar to Toy Story."""
+        response = self.ask("/similar/862")
+        assert response.status_code == 200, response.text
+        return [row["id"] for row in response.json()["results"]]
+
+    def like(self, person: str, film: int) -> None:
+        """Store an interaction."""
+        body = {"user_id": person, "movie_id": film, "kind": "like"}
+        response = requests.post(f"{self.address}/interactions", json=body, timeout=10)
+        assert response.status_code == 200, response.text
+
+    def state(self) -> list[tuple[Any, ...]]:
+        """Where every row lies: another place after any write."""
+        engine = create_engine(EmbeddedPostgres(self.postgres).url())
+        with engine.connect() as connection:
+            rows = [tuple(row) for row in connection.execute(text(STATE))]
+        engine.dispose()
+        return rows
+
+    def end(self, number: signal.Signals) -> str:
+        """Ask it to end; what it still printed."""
+        self.process.send_signal(number)
+        return self.process.communicate(timeout=60)[0]
+
+
+@pytest.fixture(scope="module")
+def data() -> Iterator[Path]:
+    """A DATA_DIR with a handful of films in its catalogue."""
+    with temporary_home() as home:
+        file = home / "films.jsonl"
+        file.write_text("\n".join(map(json.dumps, FILMS)))
+        command = [sys.executable, "movie_pipeline.py", "--from-file", str(file)]
+        subprocess.run(command, cwd=ROOT, env=environment(home / "data"), check=True, capture_output=True)
+        assert is_stopped(home / "data" / "postgres")
+        yield home / "data"
+
+
+def environment(data: Path, **more: str) -> dict[str, str]:
+    """Nothing of this run's own databases, and any free port."""
+    foreign = {"DATABASE_URL", "API_KEYS", "ADMIN_KEY", "HOST", "ROOT_PATH"}
+    inherited = {name: value for name, value in os.environ.items() if name not in foreign}
+    return inherited | {"DATA_DIR": str(data), "PORT": "0"} | more
+
+
+@contextmanager
+def serving(data: Path, **more: str) -> Iterator[Service]:
+    """The service from the line that says where until the end of the block."""
+    log = data.parent / "service.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "backend", "serve"],
+            cwd=ROOT,
+            env=environment(data, **more),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline().strip()
+        assert line.startswith("Marquee is ready at "), log.read_text()
+        yield Service(process, line, data)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_it_says_where_it_is_answers_ends_in_order_and_redoes_nothing(data: Path) -> None:
+    with serving(data) as service:
+        assert re.fullmatch(r"Marquee is ready at http://127\.0\.0\.1:[1-9][0-9]+", service.line)
+        assert service.ask("/health/ready").json()["status"] == "ok"
+        assert service.similar()[0] == 863
+        assert service.ask("/stats").json()["coverage_percentage"] == 100.0
+        service.like("anna", 862)
+        before = service.state()
+        assert service.end(signal.SIGINT) == "Marquee has stopped.\n"
+        assert service.process.returncode == 0
+        assert is_stopped(service.postgres)
+    with serving(data) as service:
+        assert service.state() == before
+        assert service.ask("/recommendations/anna").json()["results"][0]["id"] == 863
+        service.end(signal.SIGTERM)
+        assert is_stopped(service.postgres)
+
+
+def test_neither_a_killed_service_nor_a_killed_server_loses_a_row(data: Path) -> None:
+    with serving(data) as service:
+        service.like("bert", 238)
+        before = service.state()
+        service.end(signal.SIGKILL)
+        assert not is_stopped(service.postgres)
+    with serving(data) as service:
+        assert service.state() == before
+        service.like("bert", 240)
+        killed = postmaster(service.postgres)
+        killed.kill()
+        since = time.monotonic()
+        eventually(lambda: answers_again(service), "the service answers again")
+        assert time.monotonic() - since < BACK_WITHIN
+        assert postmaster(service.postgres).pid != killed.pid
+        assert [row["id"] for row in service.ask("/recommendations/bert").json()["results"]] == [863, 862]
+        assert len(service.state()) == len(before) + 1
+        service.end(signal.SIGINT)
+        assert is_stopped(service.postgres)
+
+
+def answers_again(service: Service) -> bool:
+    """Whether it does; while it does not, it says so and when to come back."""
+    response = service.ask("/similar/862")
+    if response.status_code == 200:
+        return True
+    assert (response.status_code, response.json()["code"]) == (503, "database_unavailable")
+    assert int(response.headers["Retry-After"]) > 0
+    return False
+
+
+def test_beyond_loopback_nobody_comes_in_without_the_key_in_the_link(data: Path) -> None:
+    with serving(data, HOST="0.0.0.0") as service:
+        found = re.fullmatch(r"Marquee is ready at http://0\.0\.0\.0:[0-9]+/\?key=(\S{20,})", service.line)
+        assert found is not None
+        key = found[1]
+        assert service.ask("/similar/862").status_code == 401
+        assert service.ask("/similar/862", headers={"X-API-Key": key}).status_code == 200
+        assert service.ask("/similar/862", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+        assert service.ask(f"/?key={key}").status_code == 200
+        assert service.ask("/health/ready").status_code == 200
+        service.end(signal.SIGINT)
+    assert (data / "api_key").stat().st_mode & 0o077 == 0
+    assert key not in (data.parent / "service.log").read_text()
