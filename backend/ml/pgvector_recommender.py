@@ -144,7 +144,8 @@ class PgvectorRecommender:
     def _answer(self, statement: Callable[[Window], Select[Any]], request: Request) -> Answer:
         window = request.window
         rows = self._rows(statement(window))
-        if len(rows) < window.limit and not request.filters.narrows:
+        by_vector = not rows or rows[0]["source"] == "pgvector"
+        if len(rows) < window.limit and by_vector and not request.filters.narrows:
             # The list ends here, or an index that knows nothing of what is left out came up short.
             rows = self._rows(statement(replace(window, exact=True)))
         if not rows and window.offset:

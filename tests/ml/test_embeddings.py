@@ -61,22 +61,26 @@ def run_sql(engine: Engine, statement: str) -> None:
 
 
 def test_everything_that_waits_is_embedded_once(own_engine: Engine, encoder: Encoder) -> None:
-    fill(own_engine, small_catalogue())
+    films = small_catalogue()[:30]
+    fill(own_engine, films)
     observed = Observed(encoder)
-    assert embed_pending(observed) == len(small_catalogue())
-    assert len(observed.texts) == len(small_catalogue())
+    assert embed_pending(observed) == len(films)
+    assert len(observed.texts) == len(films)
     assert embedding_coverage(encoder.config.model).percentage == 100.0
     assert embed_pending(observed) == 0
-    assert len(observed.texts) == len(small_catalogue())
+    assert len(observed.texts) == len(films)
 
 
-def test_the_vector_is_that_of_the_text(own_engine: Engine, encoder: Encoder) -> None:
+def test_each_vector_is_that_of_its_own_text(own_engine: Engine, encoder: Encoder) -> None:
+    fill(own_engine, small_catalogue()[:20])
     fill(own_engine, [MovieRecord(id=1, title="Toy Story", overview="Toys live.", genres=["Animation"])])
     embed_pending(encoder)
+    statement = text("SELECT embedding_text(m), vector_send(embedding) FROM movies m ORDER BY id")
     with own_engine.connect() as connection:
-        stored = connection.scalar(text("SELECT vector_send(embedding) FROM movies"))
-    found = np.frombuffer(stored, dtype=">f4", offset=4)
-    assert found == pytest.approx(encoder.encode(["Toy Story | Toys live. | Animation"])[0], abs=1e-6)
+        texts, sent = zip(*connection.execute(statement), strict=True)
+    assert texts[0] == "Toy Story | Toys live. | Animation"
+    found = np.stack([np.frombuffer(vector, dtype=">f4", offset=4) for vector in sent])
+    assert found == pytest.approx(encoder.encode(texts), abs=1e-5)
 
 
 def test_a_changed_overview_is_embedded_again_and_nothing_else(own_engine: Engine, encoder: Encoder) -> None:
