@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 PACKAGED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 """The model whose weights come with the installation."""
@@ -67,8 +69,14 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not re.match(r"postgres(ql)?(\+psycopg2)?://", value.get_secret_value()):
+        if value is None:
+            return value
+        if not re.match(r"postgres(ql)?(\+psycopg2)?://", value.get_secret_value()):
             raise ValueError("must begin with postgresql://")
+        try:
+            make_url(value.get_secret_value())
+        except (ArgumentError, ValueError):
+            raise ValueError("must be like postgresql://user:password@host:5432/name") from None
         return value
 
     @property

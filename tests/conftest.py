@@ -158,3 +158,13 @@ def catalogue(catalogue_engine: Engine) -> Iterator[Session]:
     """A session on the small catalogue, rolled back after the test."""
     with rolled_back(catalogue_engine) as session:
         yield session
+
+
+@pytest.fixture
+def own_engine(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """An engine on a migrated, empty database that no other test sees; session_scope() uses it too."""
+    engine = create_engine(make_database(postgres), connect_args=database.CONNECT_ARGS)
+    migrate(engine)
+    monkeypatch.setattr(database, "get_engine", lambda: engine)
+    yield engine
+    engine.dispose()

@@ -108,7 +108,7 @@ def test_only_loopback_counts_as_this_machine(monkeypatch: pytest.MonkeyPatch, h
     assert Settings().listens_on_loopback is loopback
 
 
-@pytest.mark.parametrize("url", ["mysql://host/db", "nonsense", "host=db user=me"])
+@pytest.mark.parametrize("url", ["mysql://host/db", "nonsense", "host=db user=me", "postgresql://u:p@db:port/x"])
 def test_an_address_of_another_database_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
     with pytest.raises(ValidationError, match="database_url") as caught:

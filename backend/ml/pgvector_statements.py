@@ -137,7 +137,9 @@ class Taste:
             parts = union_all(part, select(literal(0), literal(1.0, Double), words))
         terms = parts.subquery()
         total = func.sum(aggregate_order_by(terms.c.part, terms.c.movie_id))
-        return select(case((func.bool_or(terms.c.weight > 0), total)).label("vector"))
+        # What cancels out exactly says nothing, and has no angle to anything.
+        says_something = and_(func.bool_or(terms.c.weight > 0), func.vector_norm(total) > 0)
+        return select(case((says_something, total)).label("vector"))
 
 
 def similar_statement(ref: MovieRef, scope: Scope, window: Window) -> Select[Any]:

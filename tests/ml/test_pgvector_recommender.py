@@ -15,6 +15,7 @@ from backend import database
 from backend.catalog.filters import Filters
 from backend.catalog.records import MovieRecord
 from backend.catalog.store import save_embeddings, upsert
+from backend.config import PACKAGED_MODEL
 from backend.errors import MovieNotFoundError
 from backend.feedback.weights import HALF_LIFE_DAYS, KINDS, Kind, interaction_weight
 from backend.ml.answer import LIST_END, Answer, Request
@@ -473,3 +474,11 @@ def test_a_meaning_is_found_without_the_words_and_decades_hold(
     answer: Any = recommender.search("crime of the 70s", Request(n=100), meaning=meaning)
     assert answer.rows
     assert all(1970 <= row["release_year"] <= 1979 for row in answer.rows)
+
+
+def test_what_cancels_out_says_nothing(catalogue: Session) -> None:
+    """Two films of one text, liked and disliked with weights that sum to nothing: popular films, and no NaN."""
+    twin = "UPDATE movies SET embedding = (SELECT embedding FROM movies WHERE id = :a) WHERE id = :b"
+    catalogue.execute(text(twin), {"a": TOY_STORY, "b": MATRIX})
+    weights = Taste.of_films({TOY_STORY: 1.0, MATRIX: -1.0}, words=None)
+    assert catalogue.execute(weights.vector_statement(model=PACKAGED_MODEL)).scalar() is None
