@@ -9,14 +9,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from fastapi.templating import Jinja2Templates
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from backend import web
 from backend.api.access import COOKIE, Keys, given_key
 from backend.api.deps import CurrentSettings, CurrentWords, ReadSession, Recommender
 from backend.api.inputs import MovieId
-from backend.api.problems import field_error
+from backend.api.problems import DATABASE_GONE, field_error
 from backend.catalog.filters import NO_FILTERS
 from backend.catalog.store import browse, get_detail
 from backend.errors import AppError, NotAuthenticatedError, UnavailableError
@@ -60,7 +58,7 @@ class PageRoute(APIRoute):
                 return _problem(request, 422, "; ".join(f"{one['field']}: {one['message']}." for one in found))
             except AppError as error:
                 return _problem(request, error.status, error.detail)
-            except (OperationalError, InterfaceError, PoolTimeoutError):
+            except DATABASE_GONE:
                 return _problem(request, UnavailableError.status, UnavailableError().detail)
 
         return handle_or_explain

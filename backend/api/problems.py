@@ -20,6 +20,8 @@ from backend.errors import AppError, InvalidInputError, UnavailableError
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+DATABASE_GONE = (OperationalError, InterfaceError, PoolTimeoutError)
+"""What the driver and the pool raise while there is no database to ask."""
 UNION_TAGS = {"one", "batch"}
 
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
@@ -105,12 +107,12 @@ def register(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         return problem(error.status_code, code, title, detail=title, headers=headers)
 
-    @app.exception_handler(OperationalError)
-    @app.exception_handler(InterfaceError)
-    @app.exception_handler(PoolTimeoutError)
     def database_gone(_: Request, error: Exception) -> Response:
         log.warning("database_unavailable", error=type(error).__name__)
         return app_problem(UnavailableError())
+
+    for kind in DATABASE_GONE:
+        app.add_exception_handler(kind, database_gone)
 
     @app.exception_handler(InternalError)
     def read_only(_: Request, error: InternalError) -> Response:
