@@ -19,10 +19,13 @@ def serve(arguments: argparse.Namespace) -> None:
 
 def doctor(arguments: argparse.Namespace) -> None:
     """Say what is well, and what to run where it is not."""
-    from backend.database import get_engine
-    from backend.operations.doctor import examine
+    from backend.database import get_engine, session_scope
+    from backend.operations.doctor import examine, examine_embeddings
 
-    checks = examine(get_engine(), get_settings())
+    checks = examine(get_engine())
+    if all(check.ok for check in checks):
+        with session_scope() as session:
+            checks.append(examine_embeddings(session, model=get_settings().embedding_model))
     for check in checks:
         print(check)
     if not all(check.ok for check in checks):

@@ -22,7 +22,7 @@ def generate_embeddings(arguments: argparse.Namespace) -> None:
     migrate(get_engine())
     model = get_settings().embedding_model
     started = time.monotonic()
-    encoded = embed_pending(get_encoder()) if embedding_coverage(model).pending else 0
+    encoded = embed_pending(get_encoder(model)) if embedding_coverage(model).pending else 0
     seconds = time.monotonic() - started
     now = embedding_coverage(model)
     rate = f" in {seconds:.0f} s ({encoded / seconds:.0f}/s)" if encoded else ""

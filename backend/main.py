@@ -85,7 +85,7 @@ def prepare(settings: Settings) -> None:
     """
     engine = get_engine()
     migrate(engine)
-    failed = [check for check in examine(engine, settings) if not check.ok]
+    failed = [check for check in examine(engine) if not check.ok]
     if failed:
         raise SetupError("; ".join(f"{check.name}: {check.found}: {check.remedy}" for check in failed))
     loaded = load_starter_if_empty()
@@ -93,7 +93,7 @@ def prepare(settings: Settings) -> None:
         log.info("starter_catalogue_loaded", films=loaded.upserted.new)
     waiting = embedding_coverage(settings.embedding_model).pending
     if 0 < waiting <= EMBEDDED_BEFORE_SERVING:
-        embed_pending(get_encoder())
+        embed_pending(get_encoder(settings.embedding_model))
     elif waiting:
         log.warning("films_wait_for_embeddings", films=waiting, run="python backend/generate_embeddings.py")
     log.info("index", state=ensure_index(engine, settings))

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from backend import config, database
+from backend.config import PACKAGED_MODEL
 from backend.embedded_postgres import EmbeddedPostgres
 from backend.migrations import migrate
 from backend.ml.encoder import Encoder, get_encoder
@@ -139,7 +140,7 @@ def empty_engine(request: pytest.FixtureRequest, scratch: Path) -> Iterator[Engi
 @pytest.fixture(scope="session")
 def encoder() -> Encoder:
     """The real model, loaded once a worker."""
-    return get_encoder()
+    return get_encoder(PACKAGED_MODEL)
 
 
 @pytest.fixture(scope="session")

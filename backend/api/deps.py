@@ -13,7 +13,7 @@ from backend.api.render import RecommendationIds
 from backend.config import Settings
 from backend.database import SessionLocal
 from backend.errors import ModelError
-from backend.ml.encoder import Encoder, EncoderConfig
+from backend.ml.encoder import Encoder, get_encoder
 from backend.ml.pgvector_recommender import PgvectorConfig, PgvectorRecommender
 from backend.ml.pgvector_statements import Vector384
 
@@ -24,7 +24,7 @@ class Words:
     """The encoder of this process, loaded behind the first answers: it takes seconds."""
 
     def __init__(self, model: str) -> None:
-        self._config = EncoderConfig(model=model)
+        self._model = model
         self._encoder: Encoder | None = None
 
     def load_behind(self) -> None:
@@ -50,7 +50,7 @@ class Words:
 
     def _load(self) -> None:
         try:
-            self._encoder = Encoder(self._config)
+            self._encoder = get_encoder(self._model)
         except ModelError as error:
             log.error("encoder_not_loaded", detail=error.detail)
 

@@ -77,6 +77,11 @@ def movie_is(ref: MovieRef) -> ColumnElement[bool]:
     return Movie.id == ref if isinstance(ref, int) else Movie.imdb_id == ref
 
 
+def movie_is_not(ref: MovieRef) -> ColumnElement[bool]:
+    """The condition that a film is another; one without an IMDb id is another than any."""
+    return Movie.id != ref if isinstance(ref, int) else Movie.imdb_id.is_distinct_from(ref)
+
+
 def visible(*, include_adult: bool) -> ColumnElement[bool]:
     """The condition that a film may stand in an answer."""
     return true() if include_adult else not_(Movie.adult)
@@ -98,7 +103,7 @@ def filter_conditions(filters: Filters) -> ColumnElement[bool]:
         conditions.append(Movie.genres.bool_op("&&")(list(filters.genre)))
     if filters.exclude_genre:
         conditions.append(not_(Movie.genres.bool_op("&&")(list(filters.exclude_genre))))
-    conditions += [_is_not(ref) for ref in filters.exclude]
+    conditions += [movie_is_not(ref) for ref in filters.exclude]
     return and_(true(), *conditions)
 
 
@@ -204,10 +209,6 @@ def _pending(model: str) -> ColumnElement[bool]:
     return or_(
         Movie.embedding_hash.is_distinct_from(Movie.text_hash), Movie.embedding_model.is_distinct_from(model)
     )
-
-
-def _is_not(ref: MovieRef) -> ColumnElement[bool]:
-    return Movie.id != ref if isinstance(ref, int) else Movie.imdb_id.is_distinct_from(ref)
 
 
 def _upsert_sql() -> str:

@@ -11,11 +11,10 @@ from tqdm import tqdm
 
 from backend.database import session_scope
 from backend.errors import UsageError
-from backend.feedback.records import Film, NewInteraction, Recorded
+from backend.feedback.records import EARLIEST, Film, NewInteraction, Recorded
 from backend.feedback.store import record
 
 BATCH = 20_000
-EARLIEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 REJECTS_NAMED = 20
 YEAR = re.compile(r"(?P<name>.+) \((?P<year>[0-9]{4})\)")
 NAME = re.compile(r"(?P<title>.+?)(?:, (?P<article>The|An?))?(?: \(.+\))?")

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from backend.feedback.weights import Kind
 
+EARLIEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
+"""Nothing that anyone did lies before this."""
+
 
 class Film(NamedTuple):
     """What a film is known by: its TMDB id; else its IMDb id; else its title and year."""

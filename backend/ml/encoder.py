@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.config import PACKAGED_MODEL, get_settings, keep_offline
+from backend.config import PACKAGED_MODEL, keep_offline
 from backend.errors import ModelError
 from backend.models import EMBEDDING_DIMENSION
 
@@ -58,10 +58,10 @@ class Encoder:
         return np.where(np.abs(made) < NEGLIGIBLE, np.float32(0), made)
 
 
-@lru_cache
-def get_encoder() -> Encoder:
-    """The encoder of this process."""
-    return Encoder(EncoderConfig(model=get_settings().embedding_model))
+@lru_cache(maxsize=1)
+def get_encoder(model: str) -> Encoder:
+    """The encoder of this process: whoever asks shares it."""
+    return Encoder(EncoderConfig(model=model))
 
 
 def _load(name: str):  # type: ignore[no-untyped-def] # the library has no types

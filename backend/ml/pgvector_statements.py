@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by, array, distinct_on
 
 from backend.catalog.filters import NO_FILTERS, Filters, MovieRef
-from backend.catalog.store import SUMMARY_COLUMNS, filter_conditions, movie_is, visible
+from backend.catalog.store import SUMMARY_COLUMNS, filter_conditions, movie_is, movie_is_not, visible
 from backend.feedback.weights import (
     BASE_WEIGHTS,
     HALF_LIFE_DAYS,
@@ -152,7 +152,7 @@ def similar_statement(ref: MovieRef, scope: Scope, window: Window) -> Select[Any
     kindred = or_(func.cardinality(genres) == 0, Movie.genres.bool_op("&&")(genres))
     # Each is NULL, and so false, where there is no such film.
     has_vector = select(func.coalesce(found.c.current, false())).scalar_subquery()
-    other = and_(scope.condition(), _is_another(ref))
+    other = and_(scope.condition(), movie_is_not(ref))
     near, popular = and_(other, has_vector), and_(other, kindred, not_(has_vector))
     return _list_of(
         _nearest(vector.scalar_subquery(), near, scope, window),
@@ -243,10 +243,6 @@ def facts_statement(ids: Sequence[int], ref: MovieRef | None = None) -> Select[*
 def _films_of(user_id: str, not_counting: Sequence[str]) -> Select[int]:
     films = select(Interaction.movie_id).join(User, User.id == Interaction.user_id)
     return films.where(User.external_id == user_id, Interaction.kind.not_in(not_counting))
-
-
-def _is_another(ref: MovieRef) -> ColumnElement[bool]:
-    return Movie.id != ref if isinstance(ref, int) else Movie.imdb_id.is_distinct_from(ref)
 
 
 def _nearest(

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import structlog
-from sqlalchemy import Connection, Engine, func, insert, select, text
+from sqlalchemy import Connection, Engine, Row, func, insert, select, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
@@ -107,9 +107,10 @@ def find_index(connection: Connection | Session, name: str = INDEX) -> ExistingI
     return None if row is None else ExistingIndex(row.kind, row.lists, row.valid)
 
 
-def find_measurement(session: Session) -> IndexMeasurement | None:
+def find_measurement(connection: Connection | Session) -> Row[Any] | None:
     """The newest measurement: what is in force."""
-    return session.scalar(select(IndexMeasurement).order_by(IndexMeasurement.id.desc()).limit(1))
+    newest = select(IndexMeasurement.__table__).order_by(IndexMeasurement.id.desc()).limit(1)
+    return connection.execute(newest).first()
 
 
 def ensure_index(engine: Engine, settings: Settings, *, rebuild: bool = False) -> str:
@@ -158,10 +159,9 @@ def _one_at_a_time(engine: Engine) -> Iterator[Connection]:
         # that waited here for the end of that very build.
         while not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext('marquee index'))")):
             time.sleep(0.2)
-        try:
-            yield connection
-        finally:
-            connection.execute(text("SELECT pg_advisory_unlock(hashtext('marquee index'))"))
+        # Not back into the pool: the lock, and what is set for building and measuring, end with the session.
+        connection.detach()
+        yield connection
 
 
 def _fits(existing: ExistingIndex | None, plan: IndexPlan) -> bool:
@@ -175,10 +175,8 @@ def _fits(existing: ExistingIndex | None, plan: IndexPlan) -> bool:
 
 
 def _is_measured(connection: Connection, plan: IndexPlan) -> bool:
-    newest = connection.execute(
-        select(IndexMeasurement.kind).order_by(IndexMeasurement.id.desc()).limit(1)
-    ).scalar()
-    return newest == plan.kind or plan.kind == "exact"
+    newest = find_measurement(connection)
+    return plan.kind == "exact" or (newest is not None and newest.kind == plan.kind)
 
 
 def _build(engine: Engine, connection: Connection, plan: IndexPlan, films: int) -> None:

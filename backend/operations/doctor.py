@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
-from backend.config import Settings
+from backend.catalog.store import coverage
 from backend.migrations import (
     MINIMUM_PGVECTOR,
     MINIMUM_SERVER,
@@ -31,24 +32,31 @@ class Check:
         return line if self.ok else f"{line}\n     run: {self.remedy}"
 
 
-def examine(engine: Engine, settings: Settings) -> list[Check]:
+def examine(engine: Engine) -> list[Check]:
     """Every check, in the order in which one rests on another; it stops where the rest can't be asked."""
     try:
         with engine.connect() as connection:
-            return list(_examine(connection, settings))
+            return list(_examine(connection))
     except OperationalError as error:
         found = str(error.orig).strip().splitlines()[0]
         return [Check("database", False, found, "check DATABASE_URL, and that the server is up: pg_isready")]
 
 
-def _examine(connection: Connection, settings: Settings) -> Iterator[Check]:
+def examine_embeddings(session: Session, *, model: str) -> Check:
+    """Never a failure, for films wait whenever new ones have come; but someone will want to know."""
+    counts = coverage(session, model=model)
+    found = f"{counts.with_embeddings:,} of {counts.total_movies:,} films have a current vector of {model}"
+    waiting = "; to embed the others: python backend/generate_embeddings.py" if counts.pending else ""
+    return Check("embeddings", True, found + waiting)
+
+
+def _examine(connection: Connection) -> Iterator[Check]:
     yield _server(connection)
     extension = _extension(connection)
     yield extension
     yield _schema(connection)
     if extension.ok and current_revision(connection) == head_revision():
         yield _dimension(connection)
-        yield _vectors(connection, settings.embedding_model)
 
 
 def _server(connection: Connection) -> Check:
@@ -95,16 +103,3 @@ def _dimension(connection: Connection) -> Check:
         f"{dimension} dimensions ({EMBEDDING_DIMENSION} are needed)",
         f"ALTER TABLE movies ALTER COLUMN embedding TYPE vector({EMBEDDING_DIMENSION}) USING NULL;",
     )
-
-
-def _vectors(connection: Connection, model: str) -> Check:
-    """Never a failure, for films wait whenever new ones have come; but someone will want to know."""
-    statement = """
-        SELECT count(*) AS films,
-            count(*) FILTER (WHERE embedding_model = :model AND embedding_hash = text_hash) AS current
-        FROM movies
-    """
-    row = connection.execute(text(statement), {"model": model}).one()
-    found = f"{row.current:,} of {row.films:,} films have a current vector of {model}"
-    waiting = "" if row.current == row.films else "; to embed the others: python backend/generate_embeddings.py"
-    return Check("embeddings", True, found + waiting)
