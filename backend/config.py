@@ -41,8 +41,15 @@ class Settings(BaseSettings):
         description="Comma-separated keys for clients. Unset: open on loopback, a generated key elsewhere.",
     )
     admin_key: SecretStr | None = Field(
-        None, description="Key for export and erase of a person. Unset: as any other route."
+        None, description="Key for jobs, and for export and erase of a person. Unset: as any other route."
     )
+    tmdb_api_key: SecretStr | None = Field(
+        None, description="A key (v3) or a read access token (v4) of TMDB. Unset: nothing is fetched from there."
+    )
+    tmdb_base_url: str = Field(
+        "https://api.themoviedb.org/3", pattern=r"^https?://", description="Where TMDB's API is."
+    )
+    tmdb_rate: float = Field(40, gt=0, le=1000, description="Requests a second to TMDB, at most.")
     embedding_model: str = Field(
         PACKAGED_MODEL,
         description="The packaged model, another hub name, or a folder. It must give 384 dimensions.",
@@ -52,6 +59,11 @@ class Settings(BaseSettings):
     )
     recall_target: float = Field(0.98, gt=0, le=1, description="Recall@10 that probes or ef_search are tuned to.")
     include_adult: bool = Field(False, description="Let films flagged as adult into answers.")
+    ingest_hour: int = Field(3, ge=0, le=23, description="Hour, local time, of the nightly refresh from TMDB.")
+    embeddings_hour: int = Field(4, ge=0, le=23, description="Hour of embedding what is pending.")
+    index_hour: int = Field(5, ge=0, le=23, description="Hour of looking after the vector index.")
+    train_hour: int = Field(6, ge=0, le=23, description="Hour of training the matrix factorisation.")
+    cache_hour: int = Field(7, ge=0, le=23, description="Hour of writing the file cache anew.")
     db_pool_size: int = Field(10, ge=1, le=200, description="Database connections a process may hold.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_format: Literal["console", "json"] = Field("console", description="For people, or for machines.")

@@ -1,6 +1,8 @@
 """The tables, as SQLAlchemy 2 classes. `migrations/` is what creates them."""
 
 import datetime as dt
+import uuid
+from typing import Any
 
 from pgvector.sqlalchemy import Vector
 from sqlalchemy import (
@@ -21,6 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 EMBEDDING_DIMENSION = 384
@@ -74,6 +77,7 @@ class Movie(Base):
     poster_path: Mapped[str | None] = mapped_column(Text)
     backdrop_path: Mapped[str | None] = mapped_column(Text)
     source: Mapped[str] = mapped_column(Text, server_default="file")
+    fetched_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
     quality: Mapped[float] = mapped_column(REAL, Computed(QUALITY_SQL, persisted=True), nullable=True)
     text_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -166,3 +170,53 @@ class IndexMeasurement(Base):
     ef_search: Mapped[int | None]
     recall_at_10: Mapped[float] = mapped_column(Double)
     measured_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+
+
+class PeopleChange(Base):
+    """That something about a person changed, and in which transaction; kept by triggers, for the file cache.
+
+    Without a foreign key: the last change of a person is that they are gone.
+    """
+
+    __tablename__ = "people_changes"
+    __table_args__ = (Index("people_changes_changed_in_idx", "changed_in"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    user_id: Mapped[int] = mapped_column(BigInteger)
+    changed_in: Mapped[int] = mapped_column(
+        BigInteger, server_default=text("(pg_current_xact_id()::text)::bigint")
+    )
+    at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+
+
+class Installation(Base):
+    """One row: which database this is, so that files made from another are told apart."""
+
+    __tablename__ = "installation"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID, primary_key=True, server_default=text("gen_random_uuid()"))
+
+
+class JobRun(Base):
+    """A run of a job: asked for, going on, or ended; at most one for each hour that a job was due."""
+
+    __tablename__ = "job_runs"
+    __table_args__ = (
+        CheckConstraint(
+            "outcome IN ('queued', 'running', 'succeeded', 'skipped', 'failed', 'interrupted')",
+            name="job_runs_outcome_check",
+        ),
+        UniqueConstraint("job", "due_at", name="job_runs_due_key"),
+        Index("job_runs_queued_key", "job", unique=True, postgresql_where=text("outcome = 'queued'")),
+        Index("job_runs_job_idx", "job", text("id DESC")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    job: Mapped[str] = mapped_column(Text)
+    outcome: Mapped[str] = mapped_column(Text)
+    due_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    requested_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+    started_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    ended_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
+    counts: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    error: Mapped[str | None] = mapped_column(Text)

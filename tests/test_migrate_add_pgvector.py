@@ -163,7 +163,8 @@ def test_tables_that_fit_stay(empty_engine: Engine) -> None:
         "INSERT INTO interactions (user_id, movie_id, kind, value) SELECT id, 1, 'rating', 4 FROM users",
     )
     run_sql(empty_engine, "DROP TABLE alembic_version")
-    for function in ("keep_text_hash()", "settle_pending_interactions()", "embedding_text(movies)"):
+    of_films = ("keep_text_hash()", "settle_pending_interactions()", "embedding_text(movies)")
+    for function in (*of_films, "note_changed_people()", "note_gone_people()"):
         run_sql(empty_engine, f"DROP FUNCTION {function} CASCADE")
 
     done = migrate_older(empty_engine)

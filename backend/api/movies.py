@@ -46,6 +46,5 @@ def search(
 ) -> Response:
     meaning = words.find_meaning(query.q)
     answer = recommender.search(query.q, query.request(), meaning=meaning)
-    version = recommender.config.model
     # Until the encoder is loaded only titles are searched: said, not hidden.
-    return ranked_list("search", answer, query.request(), model_version=version, ids=ids, degraded=meaning is None)
+    return ranked_list("search", answer, query.request(), ids=ids, degraded=meaning is None)

@@ -19,7 +19,7 @@ def similar(
 ) -> Response:
     request = query.request()
     answer = recommender.similar(movie_id, request, user_id=query.user_id)
-    return ranked_list("similar", answer, request, model_version=recommender.config.model, ids=ids)
+    return ranked_list("similar", answer, request, ids=ids)
 
 
 @router.get("/recommendations/{user_id}", response_model=RankedList, summary="What a person may like")
@@ -46,8 +46,7 @@ def recommendations_for(
     request = body.request()
     meaning = words.get_meaning(body.query) if body.query else None
     answer, unknown = recommender.recommend_for(request, liked=body.liked, disliked=body.disliked, meaning=meaning)
-    version = recommender.config.model
-    return ranked_list("recommendations", answer, request, model_version=version, ids=ids, unknown=unknown)
+    return ranked_list("recommendations", answer, request, ids=ids, unknown=unknown)
 
 
 def _recommend(
@@ -55,4 +54,4 @@ def _recommend(
 ) -> Response:
     request = query.request()
     answer = recommender.recommend(user_id, request)
-    return ranked_list("recommendations", answer, request, model_version=recommender.config.model, ids=ids)
+    return ranked_list("recommendations", answer, request, ids=ids)

@@ -60,9 +60,7 @@ def movie_row(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
     return shown
 
 
-def ranked_list(
-    kind: str, answer: Answer, request: Request, *, model_version: str, ids: RecommendationIds, **more: Any
-) -> JSONBytes:
+def ranked_list(kind: str, answer: Answer, request: Request, *, ids: RecommendationIds, **more: Any) -> JSONBytes:
     """A ranked list as it goes out, counted by the layer that answered."""
     ANSWERS.labels(kind, answer.source).inc()
     total = None if answer.total_results is None else min(answer.total_results, LIST_END)
@@ -73,10 +71,10 @@ def ranked_list(
             "total_results": total,
             "total_pages": None if total is None else pages(total, request.n),
             "source": answer.source,
-            "degraded": False,
+            "degraded": answer.degraded,
             "cold_start": answer.cold_start,
-            "recommendation_id": ids.issue(kind, model_version, [row["id"] for row in answer.rows]),
-            "model_version": model_version,
+            "recommendation_id": ids.issue(kind, answer.model_version, [row["id"] for row in answer.rows]),
+            "model_version": answer.model_version,
             "generated_at": dt.datetime.now(dt.UTC),
         }
         | more

@@ -89,7 +89,9 @@ class RankedList(BaseModel):
     page: int
     total_results: int | None = Field(description="At most 500; null where filters limit the list.")
     total_pages: int | None
-    source: Literal["pgvector", "popular"] = Field(description="The layer that really answered.")
+    source: Literal["pgvector", "file_cache", "svd", "popular"] = Field(
+        description="The layer that really answered."
+    )
     degraded: bool
     cold_start: bool
     recommendation_id: str

@@ -1,10 +1,14 @@
-"""The shape of tables as PostgreSQL tells it: of those that stand, and of those the first revision makes."""
+"""The shape of tables as PostgreSQL tells it: of those that stand, and of those the revisions make."""
 
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from backend.migrations.versions.r0001_catalogue_and_taste import INDEXES, TABLES
+from backend.migrations.versions import r0001_catalogue_and_taste as r0001
+from backend.migrations.versions import r0002_jobs_and_changes as r0002
+
+MAKERS = (r0001.TABLES, r0001.INDEXES, r0002.TABLES, r0002.INDEXES)
+"""What makes tables and indexes, in order, where they are not there yet."""
 
 Description = frozenset[object]
 
@@ -47,7 +51,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Pattern:
-    """What the first revision makes: the columns of `movies`, and every table, index and sequence by name."""
+    """What the revisions make: the columns of `movies`, and every table, index and sequence by name."""
 
     movies: dict[str, Column]
     relations: dict[str, Description]
@@ -67,12 +71,12 @@ def describe(connection: Connection, name: str) -> Description:
 
 
 def read_pattern(connection: Connection) -> Pattern:
-    """Make the first revision's tables as temporary ones, read them, and undo it: no list is kept twice."""
+    """Make the revisions' tables as temporary ones, read them, and undo it: no list is kept twice."""
     with connection.begin_nested() as savepoint:
         connection.execute(
             text("SELECT set_config('search_path', 'pg_temp, ' || current_setting('search_path'), true)")
         )
-        for statement in (TABLES, INDEXES):
+        for statement in MAKERS:
             connection.execute(text(statement))
         # Tables first: whether an index or a sequence is in place depends on whose it is.
         names = connection.scalars(

@@ -1,4 +1,4 @@
-"""Shaping an older `movies` table, in place, to the columns of the first revision."""
+"""Shaping an older `movies` table, in place, to the columns that the revisions give it."""
 
 from collections.abc import Iterator
 

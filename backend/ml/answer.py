@@ -12,7 +12,7 @@ MMR_BLOCK = 100
 so that every page is a slice of the same order."""
 
 Rows = list[dict[str, Any]]
-Source = Literal["pgvector", "popular"]
+Source = Literal["pgvector", "file_cache", "svd", "popular"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +58,15 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Rows in order, the layer that really answered, and how long the list is (None: filtered)."""
+    """Rows in order, and how they came about."""
 
     rows: Rows
     source: Source
+    """The layer that really answered."""
+    model_version: str
+    """What the order was made by: the embedding model, or the version of the factors."""
     cold_start: bool = False
+    degraded: bool = False
+    """Whether the layer that should have answered could not."""
     total_results: int | None = None
+    """How long the list is; None where filters limit it."""

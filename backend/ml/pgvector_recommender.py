@@ -125,7 +125,7 @@ class PgvectorRecommender:
         )
         rows = [dict(row) for row in self.db.execute(statement).mappings()]
         total = rows[0]["total"] if rows else 0
-        return Answer(rows=rows, source="pgvector", total_results=total)
+        return Answer(rows=rows, source="pgvector", model_version=self.config.model, total_results=total)
 
     def _recommend(self, taste: Taste, scope: Scope, request: Request) -> Answer:
         answer = self._answer(lambda window: recommendation_statement(taste, scope, window), request)
@@ -156,7 +156,13 @@ class PgvectorRecommender:
         total = rows[0]["total"] if rows else None
         if request.diversity_boost:
             rows = _diversify(rows, request)
-        return Answer(rows=rows, source=source, cold_start=source == "popular", total_results=total)
+        return Answer(
+            rows=rows,
+            source=source,
+            model_version=self.config.model,
+            cold_start=source == "popular",
+            total_results=total,
+        )
 
     def _rows(self, statement: Select[Any]) -> Rows:
         return [dict(row) for row in self.db.execute(statement).mappings()]
