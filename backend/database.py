@@ -1,10 +1,17 @@
-"""The engine, the sessions, and the only commit."""
+"""The engine, the sessions, the only commit, and how long anyone waits for the server."""
 
+import select
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
+import psycopg2
+from psycopg2.extensions import POLL_OK, POLL_READ, set_wait_callback
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from backend.config import get_settings
@@ -15,6 +22,11 @@ CONNECT_ARGS = {
     "application_name": "marquee",
     "options": "-c timezone=utc",
 }
+
+DATABASE_GONE = (OperationalError, InterfaceError, PoolTimeoutError)
+"""What the driver and the pool raise while there is no database to ask."""
+PATIENCE = 10.0
+"""Seconds that a process which keeps to budgets waits for one statement, or for a connection, at most."""
 
 
 @lru_cache
@@ -71,3 +83,38 @@ def _create_database(embedded: EmbeddedPostgres) -> None:
         if not exists:
             connection.execute(text(f"CREATE DATABASE {DATABASE}"))
     engine.dispose()
+
+
+@contextmanager
+def time_budget(seconds: float) -> Iterator[None]:
+    """Whatever this thread asks of the database in the block ends within so many seconds, in an OperationalError.
+
+    Only in a process that keeps to budgets.
+    """
+    _thread.deadline = time.monotonic() + seconds
+    try:
+        yield
+    finally:
+        del _thread.deadline
+
+
+def keep_to_budgets(*, keep: bool = True) -> None:
+    """Have every wait of this process for a server end in time, even one that is frozen.
+
+    A server that is stopped in the middle of a statement does not know of `statement_timeout`, so the client has
+    to give up. The driver closes such a connection. (It can't COPY in this mode.)
+    """
+    set_wait_callback(_wait if keep else None)
+
+
+_thread = threading.local()
+
+
+def _wait(connection: psycopg2.extensions.connection) -> None:
+    deadline = getattr(_thread, "deadline", None) or time.monotonic() + PATIENCE
+    while (state := connection.poll()) != POLL_OK:
+        rest = deadline - time.monotonic()
+        if rest <= 0:
+            raise psycopg2.OperationalError("the server does not answer in time")
+        readers, writers = ([connection], []) if state == POLL_READ else ([], [connection])
+        select.select(readers, writers, [], rest)

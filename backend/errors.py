@@ -89,3 +89,66 @@ class PersonNotFoundError(AppError):
 
     status = 404
     code = "person_not_found"
+
+
+class LayerUnavailableError(AppError):
+    """This layer can't answer at the moment."""
+
+    status = 503
+    code = "layer_unavailable"
+
+
+class TooLittleFeedbackError(AppError):
+    """There is too little feedback to learn from."""
+
+    status = 409
+    code = "too_little_feedback"
+
+
+class JobNotFoundError(AppError):
+    """There is no such job."""
+
+    status = 404
+    code = "job_not_found"
+
+
+class JobBusyError(AppError):
+    """The job is running already."""
+
+    status = 409
+    code = "job_busy"
+
+
+class JobSkippedError(AppError):
+    """There was nothing for the job to do."""
+
+    status = 409
+    code = "job_skipped"
+
+
+class TmdbError(AppError):
+    """TMDB gave no usable answer."""
+
+    status = 502
+    code = "tmdb_failed"
+
+
+class TmdbUnreachableError(TmdbError):
+    """TMDB can't be reached at the moment; run this again later."""
+
+    status = 503
+    code = "tmdb_unreachable"
+
+
+class TmdbNotFoundError(TmdbError):
+    """TMDB does not have this."""
+
+    status = 404
+    code = "tmdb_not_found"
+
+
+class TmdbKeyError(TmdbError):
+    """Fetching films from TMDB needs a key: set TMDB_API_KEY (free at https://www.themoviedb.org/settings/api)."""
+
+    status = 503
+    code = "tmdb_key"

@@ -3,25 +3,29 @@
 import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 
 import structlog
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 
-from backend.api import interactions, movies, ops, page, problems, recommendations
+from backend.api import interactions, jobs, movies, ops, page, problems, recommendations
 from backend.api.access import KEY_FILE, Keys, require_client, stored_secret
 from backend.api.deps import Words
 from backend.api.middleware import BodyLimit, RequestContext
 from backend.api.render import RecommendationIds
 from backend.catalog.pipeline import load_starter_if_empty
 from backend.config import Settings, get_settings
-from backend.database import get_embedded_postgres, get_engine
+from backend.database import get_embedded_postgres, get_engine, keep_to_budgets
+from backend.embedded_postgres import exit_on_signals
 from backend.errors import SetupError
 from backend.migrations import migrate
 from backend.ml.embeddings import embed_pending, embedding_coverage
 from backend.ml.encoder import get_encoder
+from backend.ml.file_cache import CacheKeeper
+from backend.ml.recommender import Layers
 from backend.ml.vector_index import ensure_index
+from backend.operations.companion import SchedulerCompanion
 from backend.operations.doctor import examine
 
 log = structlog.get_logger()
@@ -50,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = chosen
     app.state.keys = Keys.from_settings(chosen)
     app.state.words = Words(chosen.embedding_model)
+    app.state.layers = Layers(chosen)
     app.state.recommendation_ids = RecommendationIds(stored_secret(chosen.data_dir / "token_secret"))
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)
@@ -58,8 +63,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def run_server(settings: Settings) -> None:
-    """Prepare the database, then serve until told to stop."""
+def run_server(settings: Settings, *, scheduler: bool = True) -> None:
+    """Prepare the database, then serve until told to stop, with a scheduler beside it unless told not to."""
     prepare(settings)
     key_is_new = not (settings.data_dir / KEY_FILE).exists()
     app = create_app(settings)
@@ -72,8 +77,9 @@ def run_server(settings: Settings) -> None:
         access_log=False,
         server_header=False,
     )
-    # uvicorn has ended in order by the time it passes a Ctrl-C on.
-    with suppress(KeyboardInterrupt):
+    # uvicorn has ended in order by the time it passes a Ctrl-C or a SIGTERM on.
+    exit_on_signals()
+    with suppress(KeyboardInterrupt), SchedulerCompanion() if scheduler else nullcontext():
         _Server(config, settings, key_is_new=key_is_new).run()
     print("Marquee has stopped.", flush=True)
 
@@ -97,6 +103,7 @@ def prepare(settings: Settings) -> None:
     elif waiting:
         log.warning("films_wait_for_embeddings", films=waiting, run="python backend/generate_embeddings.py")
     log.info("index", state=ensure_index(engine, settings))
+    CacheKeeper(settings).ensure()
 
 
 class _Server(uvicorn.Server):
@@ -126,7 +133,7 @@ class _Server(uvicorn.Server):
 
 def _add_routes(app: FastAPI) -> None:
     guarded = APIRouter(dependencies=[Depends(require_client)], responses=problems.DOCUMENTED)
-    for part in (recommendations, movies, interactions, ops):
+    for part in (recommendations, movies, interactions, ops, jobs):
         guarded.include_router(part.router)
     app.include_router(guarded)
     app.include_router(guarded, prefix="/v1", include_in_schema=False)
@@ -138,9 +145,12 @@ def _add_routes(app: FastAPI) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.words.load_behind()
+    keep_to_budgets()
     stop = threading.Event()
+    threading.Thread(target=app.state.layers.watch, args=(stop,), name="layers", daemon=True).start()
     embedded = get_embedded_postgres()
     if embedded is not None:
         threading.Thread(target=embedded.supervise, args=(stop,), name="postgres", daemon=True).start()
     yield
     stop.set()
+    keep_to_budgets(keep=False)

@@ -17,6 +17,7 @@ LATENCY = Histogram(
 )
 ANSWERS = Counter("marquee_answers_total", "Lists answered, by the layer that answered", ["kind", "source"])
 DATABASE_UP = Gauge("marquee_database_up", "1 while the database answers")
+LAYER_UP = Gauge("marquee_layer_up", "1 while a layer can answer", ["layer"])
 RESTARTS = Counter("marquee_postgres_restarts_total", "Times the embedded PostgreSQL was brought back")
 
 

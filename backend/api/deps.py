@@ -14,8 +14,8 @@ from backend.config import Settings
 from backend.database import SessionLocal
 from backend.errors import ModelError
 from backend.ml.encoder import Encoder, get_encoder
-from backend.ml.pgvector_recommender import PgvectorConfig, PgvectorRecommender
 from backend.ml.pgvector_statements import Vector384
+from backend.ml.recommender import Recommender as LayeredRecommender
 
 log = structlog.get_logger()
 
@@ -79,18 +79,15 @@ def get_ids(request: Request) -> RecommendationIds:
     return ids
 
 
-def get_recommender(
-    session: Annotated[Session, Depends(get_session)],
-    settings: Annotated[Settings, Depends(get_settings_of)],
-) -> PgvectorRecommender:
-    """The layer that answers."""
-    return PgvectorRecommender(session, PgvectorConfig.from_settings(settings))
+def get_recommender(request: Request, session: Annotated[Session, Depends(get_session)]) -> LayeredRecommender:
+    """What answers, whichever layers there are."""
+    return LayeredRecommender(session, request.app.state.layers)
 
 
 ReadSession = Annotated[Session, Depends(get_session)]
 CurrentSettings = Annotated[Settings, Depends(get_settings_of)]
 CurrentWords = Annotated[Words, Depends(get_words)]
 CurrentIds = Annotated[RecommendationIds, Depends(get_ids)]
-Recommender = Annotated[PgvectorRecommender, Depends(get_recommender)]
+Recommender = Annotated[LayeredRecommender, Depends(get_recommender)]
 MoviePath = Annotated[MovieId, Path(alias="movie_id", description="TMDB id, or IMDb id (tt0114709).")]
 PersonPath = Annotated[Person, Path(alias="user_id", description="Whatever the client calls this person.")]

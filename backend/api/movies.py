@@ -9,29 +9,21 @@ from backend.api.inputs import BrowseQuery, SearchQuery
 from backend.api.render import JSONBytes, movie_row, pages, ranked_list
 from backend.api.schemas import GenreCount, MovieDetail, MoviePage, RankedList
 from backend.catalog.records import GENRE_IDS
-from backend.catalog.store import browse, genre_counts, get_detail
+from backend.catalog.store import genre_counts
 
 router = APIRouter(tags=["films"])
 
 
 @router.get("/movies", response_model=MoviePage, summary="Browse the catalogue, the popular and good first")
-def list_movies(
-    query: Annotated[BrowseQuery, Query()], session: ReadSession, settings: CurrentSettings
-) -> Response:
-    rows, total = browse(
-        session,
-        query.filters(),
-        limit=query.n,
-        offset=(query.page - 1) * query.n,
-        include_adult=settings.include_adult,
-    )
+def list_movies(query: Annotated[BrowseQuery, Query()], recommender: Recommender) -> Response:
+    rows, total = recommender.browse(query.filters(), limit=query.n, offset=(query.page - 1) * query.n)
     body = {"results": [movie_row(row) for row in rows], "page": query.page}
     return JSONBytes(body | {"total_results": total, "total_pages": pages(total, query.n)})
 
 
 @router.get("/movies/{movie_id}", response_model=MovieDetail, summary="All that is known of a film")
-def show_movie(movie_id: MoviePath, session: ReadSession, settings: CurrentSettings) -> Response:
-    return JSONBytes(movie_row(get_detail(session, movie_id, include_adult=settings.include_adult)))
+def show_movie(movie_id: MoviePath, recommender: Recommender) -> Response:
+    return JSONBytes(movie_row(recommender.detail(movie_id)))
 
 
 @router.get("/genres", response_model=list[GenreCount], summary="The genres and how many films each has")

@@ -1,23 +1,27 @@
 """How the service is."""
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.orm import Session
 
 from backend.api.deps import CurrentWords, ReadSession, Recommender
 from backend.api.problems import DOCUMENTED
 from backend.api.render import JSONBytes
 from backend.api.schemas import Live, Ready, Stats
-from backend.catalog.store import is_empty
+from backend.catalog.filters import NO_FILTERS
 from backend.errors import SetupError
 from backend.feedback.store import counts
 from backend.ml.vector_index import status
+from backend.operations.jobs import last_runs
 
 router = APIRouter(tags=["operations"])
 health = APIRouter(tags=["operations"], prefix="/health")
 
 
-@router.get("/stats", response_model=Stats, summary="The catalogue, its coverage, the people, the index")
+@router.get("/stats", response_model=Stats, summary="The catalogue, its coverage, the people, the index, the jobs")
 def stats(recommender: Recommender, session: ReadSession) -> Response:
     feedback = counts(session)
     people = {
@@ -25,7 +29,19 @@ def stats(recommender: Recommender, session: ReadSession) -> Response:
         "people": feedback.people,
         "pending_interactions": feedback.pending,
     }
-    return JSONBytes(recommender.get_stats() | people | {"index": status(session), "layer": "pgvector"})
+    return JSONBytes(
+        recommender.database.get_stats()
+        | people
+        | {"index": status(session), "jobs": _last_outcomes(session), "layer": recommender.layer}
+    )
+
+
+def _last_outcomes(session: Session) -> dict[str, dict[str, Any]]:
+    return {
+        run.job: {"outcome": run.outcome, "started_at": run.started_at, "ended_at": run.ended_at}
+        for run in last_runs(session)
+        if run.id is not None
+    }
 
 
 @router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus metrics")
@@ -39,7 +55,8 @@ def live() -> Live:
 
 
 @health.get("/ready", responses={503: DOCUMENTED[503]}, summary="The service can answer questions")
-def ready(session: ReadSession, words: CurrentWords) -> Ready:
-    if is_empty(session):
+def ready(recommender: Recommender, words: CurrentWords) -> Ready:
+    _, films = recommender.browse(NO_FILTERS, limit=1, offset=0)
+    if not films:
         raise SetupError("The catalogue is empty: run python movie_pipeline.py --from-file …")
-    return Ready(status="ok", encoder="loaded" if words.loaded else "loading")
+    return Ready(status="ok", encoder="loaded" if words.loaded else "loading", layer=recommender.layer)

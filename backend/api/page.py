@@ -12,11 +12,11 @@ from fastapi.templating import Jinja2Templates
 
 from backend import web
 from backend.api.access import COOKIE, Keys, given_key
-from backend.api.deps import CurrentSettings, CurrentWords, ReadSession, Recommender
+from backend.api.deps import CurrentWords, Recommender
 from backend.api.inputs import MovieId
-from backend.api.problems import DATABASE_GONE, field_error
+from backend.api.problems import field_error
 from backend.catalog.filters import NO_FILTERS
-from backend.catalog.store import browse, get_detail
+from backend.database import DATABASE_GONE
 from backend.errors import AppError, NotAuthenticatedError, UnavailableError
 from backend.ml import answer
 
@@ -70,8 +70,6 @@ router = APIRouter(route_class=PageRoute)
 @router.get("/")
 def show(
     request: Request,
-    settings: CurrentSettings,
-    session: ReadSession,
     recommender: Recommender,
     words: CurrentWords,
     q: Annotated[str, Query(max_length=500)] = "",
@@ -83,7 +81,7 @@ def show(
         return _sign_in(request, key)
     _require_key(request, given_key(request))
     if film is not None:
-        seed = get_detail(session, film, include_adult=settings.include_adult)
+        seed = recommender.detail(film)
         similar = recommender.similar(film, answer.Request(explain=True))
         return _page(request, film=seed, films=similar.rows, source=similar.source)
     # PostgreSQL has no NUL in text.
@@ -91,7 +89,7 @@ def show(
         meaning = words.find_meaning(query)
         hits = recommender.search(query, answer.Request(n=20), meaning=meaning)
         return _page(request, q=query, films=hits.rows, titles_only=meaning is None)
-    films, total = browse(session, NO_FILTERS, limit=12, offset=0, include_adult=settings.include_adult)
+    films, total = recommender.browse(NO_FILTERS, limit=12, offset=0)
     return _page(request, films=films, total=total)
 
 

@@ -9,19 +9,17 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from psycopg2.errors import ReadOnlySqlTransaction
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import InternalError
 from starlette.exceptions import HTTPException
 
 from backend.api.request_id import HEADER, request_id
 from backend.api.schemas import Problem
+from backend.database import DATABASE_GONE
 from backend.errors import AppError, InvalidInputError, UnavailableError
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
-DATABASE_GONE = (OperationalError, InterfaceError, PoolTimeoutError)
-"""What the driver and the pool raise while there is no database to ask."""
 UNION_TAGS = {"one", "batch"}
 
 DOCUMENTED: dict[int | str, dict[str, Any]] = {

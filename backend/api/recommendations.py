@@ -8,7 +8,7 @@ from backend.api.deps import CurrentIds, CurrentWords, MoviePath, PersonPath, Re
 from backend.api.inputs import PersonQuery, RecommendationBody, RecommendationQuery, SimilarQuery
 from backend.api.render import RecommendationIds, ranked_list
 from backend.api.schemas import RankedList
-from backend.ml.pgvector_recommender import PgvectorRecommender
+from backend.ml.recommender import Recommender as LayeredRecommender
 
 router = APIRouter(tags=["recommendations"])
 
@@ -50,7 +50,7 @@ def recommendations_for(
 
 
 def _recommend(
-    user_id: str, query: RecommendationQuery, recommender: PgvectorRecommender, ids: RecommendationIds
+    user_id: str, query: RecommendationQuery, recommender: LayeredRecommender, ids: RecommendationIds
 ) -> Response:
     request = query.request()
     answer = recommender.recommend(user_id, request)

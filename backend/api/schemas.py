@@ -1,12 +1,13 @@
 """What goes out: the shapes of the answers, as the documentation shows them."""
 
 import datetime as dt
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from backend.catalog.filters import MovieRef
 from backend.feedback.weights import Kind
+from backend.ml.answer import Source
 
 
 class Genre(BaseModel):
@@ -89,10 +90,8 @@ class RankedList(BaseModel):
     page: int
     total_results: int | None = Field(description="At most 500; null where filters limit the list.")
     total_pages: int | None
-    source: Literal["pgvector", "file_cache", "svd", "popular"] = Field(
-        description="The layer that really answered."
-    )
-    degraded: bool
+    source: Source = Field(description="The layer that really answered.")
+    degraded: bool = Field(description="Whether the layer that should have answered could not.")
     cold_start: bool
     recommendation_id: str
     model_version: str
@@ -161,8 +160,52 @@ class IndexState(BaseModel):
     measured_at: dt.datetime | None
 
 
+class JobOutcome(BaseModel):
+    """How a run of a job went, or that it goes on."""
+
+    outcome: Literal["running", "succeeded", "skipped", "failed", "interrupted"]
+    started_at: dt.datetime
+    ended_at: dt.datetime | None
+
+
+class JobRunDetail(JobOutcome):
+    """A run with all that is known of it."""
+
+    id: int
+    due_at: dt.datetime | None = Field(description="The hour it was for; null where somebody asked for it.")
+    requested_at: dt.datetime
+    counts: dict[str, Any]
+    error: str | None = Field(description="In one line, why it did not succeed.")
+
+
+class JobState(BaseModel):
+    """A job, when it is due, and its last run."""
+
+    name: str
+    description: str
+    hour: int = Field(description="Local time of the service.")
+    next_at: dt.datetime
+    last: JobRunDetail | None
+    queued: bool = Field(description="A run has been asked for and not begun.")
+
+
+class JobList(BaseModel):
+    """The jobs, and whether anything runs them."""
+
+    jobs: list[JobState]
+    scheduler_running: bool
+
+
+class JobRequested(BaseModel):
+    """A run that waits for the scheduler."""
+
+    job: str
+    run_id: int
+    outcome: Literal["queued"]
+
+
 class Stats(BaseModel):
-    """The catalogue, its coverage, the people, the index."""
+    """The catalogue, its coverage, the people, the index, the jobs."""
 
     total_movies: int
     with_embeddings: int
@@ -173,7 +216,8 @@ class Stats(BaseModel):
     people: int
     pending_interactions: int
     index: IndexState
-    layer: Literal["pgvector"] = Field(description="The layer that answers.")
+    jobs: dict[str, JobOutcome] = Field(description="The last run of each job that has run.")
+    layer: Source = Field(description="The layer that answers.")
 
 
 class Live(BaseModel):
@@ -186,6 +230,7 @@ class Ready(Live):
     """The service can answer; words are understood once the encoder is loaded."""
 
     encoder: Literal["loaded", "loading"]
+    layer: Source = Field(description="The layer that answers.")
 
 
 class Deleted(BaseModel):

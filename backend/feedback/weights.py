@@ -23,16 +23,18 @@ RATING_SPAN = 2.5
 NEGATIVE_FACTOR = 0.5
 """A film disliked says less about the next one than a film liked."""
 HALF_LIFE_DAYS = 730
+FORGOTTEN = 20.0
+"""Half-lives (forty years) after which a weight fades no further: a product that underflows is an error."""
 
 
 def interaction_weight(kind: Kind, value: float | None, age_days: float) -> float:
-    """The weight of an interaction: base(kind, value) * 0.5 ** (age_days / HALF_LIFE_DAYS).
+    """The weight of an interaction: base(kind, value) * 0.5 ** min(age_days / HALF_LIFE_DAYS, FORGOTTEN).
 
     base is BASE_WEIGHTS[kind]; of a rating it is r = (value - RATING_NEUTRAL) / RATING_SPAN where r >= 0, and
     NEGATIVE_FACTOR * r below. `age_days` (>= 0) counts back from the person's own last act, not from now: equal
     rows give equal answers whenever they are asked for.
     """
-    decay: float = 0.5 ** (age_days / HALF_LIFE_DAYS)
+    decay: float = 0.5 ** min(age_days / HALF_LIFE_DAYS, FORGOTTEN)
     return _base_weight(kind, value) * decay
 
 

@@ -11,6 +11,16 @@ MMR_BLOCK = 100
 """Candidates that maximal marginal relevance orders at a time: the list is diverse block by block,
 so that every page is a slice of the same order."""
 
+NOT_A_VERDICT = ("click",)
+"""Kinds that do not keep a film out of a person's recommendations."""
+NOT_SEEN = ("click", "watchlist")
+"""Kinds that do not keep a film out of what is similar to another."""
+BECAUSE = 3
+"""Liked films named as the reason of one recommendation."""
+
+QUALITY_SCALE = 100.0
+"""Brings `quality` (0 to about 90) to the scale of the other scores."""
+
 Rows = list[dict[str, Any]]
 Source = Literal["pgvector", "file_cache", "svd", "popular"]
 

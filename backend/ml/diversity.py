@@ -3,7 +3,27 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.ml.answer import MMR_BLOCK, Request
+
 Floats = NDArray[np.float32]
+
+
+def page_order(relevance: Floats, vectors: Floats, request: Request) -> list[int]:
+    """Which of the candidates of `request.window` stand on the page asked for, in order.
+
+    Each block of candidates is ordered by maximal marginal relevance, so that pages are slices of one list.
+
+    Args:
+        relevance: shape (candidates,), in falling order.
+        vectors: shape (candidates, dimensions), unit length or zero.
+    """
+    order: list[int] = []
+    for begin in range(0, len(relevance), MMR_BLOCK):
+        block = slice(begin, begin + MMR_BLOCK)
+        chosen = mmr_order(relevance[block], vectors[block], diversity_boost=request.diversity_boost)
+        order += [begin + i for i in chosen]
+    first = request.start - request.window.offset
+    return order[first : first + request.stop - request.start]
 
 
 def mmr_order(relevance: Floats, vectors: Floats, *, diversity_boost: float) -> list[int]:

@@ -11,14 +11,13 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from backend.catalog.filters import Filters, MovieRef
-from backend.catalog.store import coverage, find_refs, get_detail
+from backend.catalog.store import browse, coverage, find_refs, get_detail
 from backend.config import PACKAGED_MODEL, Settings, get_settings
 from backend.feedback.weights import interaction_weight
-from backend.ml.answer import MMR_BLOCK, Answer, Request, Rows, Source, Window
-from backend.ml.diversity import mmr_order
+from backend.ml.answer import NOT_SEEN, Answer, Request, Rows, Source, Window
+from backend.ml.diversity import page_order
 from backend.ml.explain import shared_facts
 from backend.ml.pgvector_statements import (
-    NOT_SEEN,
     Scope,
     Taste,
     Vector384,
@@ -115,6 +114,16 @@ class PgvectorRecommender:
         unknown = [ref for ref in (*liked, *disliked) if ref not in ids]
         return self._recommend(taste, scope, request), unknown
 
+    def detail(self, ref: MovieRef) -> dict[str, Any]:
+        """All that is known of one film. Raises MovieNotFoundError."""
+        return dict(get_detail(self.db, ref, include_adult=self.config.include_adult))
+
+    def browse(self, filters: Filters, *, limit: int, offset: int) -> tuple[Rows, int]:
+        """Films, the popular and good first, and how many there are in all."""
+        adult = self.config.include_adult
+        rows, total = browse(self.db, filters, limit=limit, offset=offset, include_adult=adult)
+        return [dict(row) for row in rows], total
+
     def search(self, query: str, request: Request, *, meaning: Vector384 | None) -> Answer:
         """Films by title and, where the query's embedding is given, by meaning."""
         scope = self._scope(replace(request, filters=_with_decade(query, request.filters)))
@@ -196,19 +205,13 @@ class PgvectorRecommender:
 
 
 def _diversify(rows: Rows, request: Request) -> Rows:
-    """Order each block by maximal marginal relevance, and cut out the rows asked for."""
-    ordered: Rows = []
-    for begin in range(0, len(rows), MMR_BLOCK):
-        block = rows[begin : begin + MMR_BLOCK]
-        relevance = np.array([row["score"] for row in block], dtype=np.float32)
-        vectors = np.stack([_vector(row.pop("vector")) for row in block])
-        ordered += [block[i] for i in mmr_order(relevance, vectors, diversity_boost=request.diversity_boost)]
-    first = request.start - request.window.offset
-    return ordered[first : first + request.stop - request.start]
+    relevance = np.array([row["score"] for row in rows], dtype=np.float32)
+    vectors = np.array([vector_of(row.pop("vector")) for row in rows])
+    return [rows[i] for i in page_order(relevance, vectors, request)]
 
 
-def _vector(sent: memoryview | None) -> Vector384:
-    """A vector in pgvector's binary form: two 16-bit numbers, then big-endian floats."""
+def vector_of(sent: memoryview | None) -> Vector384:
+    """A vector from pgvector's binary form (two 16-bit numbers, then big-endian floats); zeros for none."""
     if sent is None:
         return np.zeros(EMBEDDING_DIMENSION, dtype=np.float32)
     return np.frombuffer(sent, dtype=">f4", offset=4).astype(np.float32)

@@ -37,27 +37,15 @@ from backend.catalog.filters import NO_FILTERS, Filters, MovieRef
 from backend.catalog.store import SUMMARY_COLUMNS, filter_conditions, movie_is, movie_is_not, visible
 from backend.feedback.weights import (
     BASE_WEIGHTS,
+    FORGOTTEN,
     HALF_LIFE_DAYS,
     NEGATIVE_FACTOR,
     RATING_NEUTRAL,
     RATING_SPAN,
     TASTE_KINDS,
 )
-from backend.ml.answer import LIST_END, Window
+from backend.ml.answer import BECAUSE, LIST_END, NOT_A_VERDICT, QUALITY_SCALE, Window
 from backend.models import EMBEDDING_DIMENSION, Interaction, Movie, User
-
-NOT_A_VERDICT = ("click",)
-"""Kinds that do not keep a film out of a person's recommendations."""
-NOT_SEEN = ("click", "watchlist")
-"""Kinds that do not keep a film out of what is similar to another."""
-BECAUSE = 3
-"""Liked films named as the reason of one recommendation."""
-
-FORGOTTEN = 20.0
-"""Half-lives (forty years) after which a weight fades no further: a product that underflows is an error."""
-
-QUALITY_SCALE = 100.0
-"""Brings `quality` (0 to about 90) to the scale of the other scores."""
 
 Vector384 = NDArray[np.float32]
 

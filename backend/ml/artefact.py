@@ -1,0 +1,212 @@
+"""A versioned folder of files: published whole or not at all, checked before it is used."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from backend.errors import LayerUnavailableError
+from backend.telemetry import LAYER_UP
+
+log = structlog.get_logger()
+
+FORMAT = 1
+CURRENT = "current"
+"""Names the version in force, and the digest of its manifest."""
+MANIFEST = "manifest.json"
+DRAFT = ".draft-"
+FORGOTTEN_SECONDS = 86_400
+"""A draft this old belongs to a process that was killed."""
+
+
+@dataclass
+class Draft:
+    """A folder that is being filled."""
+
+    folder: Path
+    version: str
+    tags: dict[str, Any] = field(default_factory=dict)
+    """What it was made from and by; readers ask for it."""
+    living: set[str] = field(default_factory=set)
+    """Files that go on changing after they were published, and so have no digest."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A published folder whose files have been checked."""
+
+    folder: Path
+    version: str
+    tags: dict[str, Any]
+    stamps: dict[str, tuple[int, ...]]
+
+    def array(self, name: str) -> NDArray[Any]:
+        """An array, memory-mapped: workers share it."""
+        mapped: NDArray[Any] = np.load(self.folder / name, mmap_mode="r")
+        return mapped
+
+    def is_whole(self) -> bool:
+        """Whether the files still are those that were checked: reading a mapped file that was cut is fatal."""
+        return all(_stamp(self.folder / name) == stamp for name, stamp in self.stamps.items())
+
+
+@contextmanager
+def publishing(root: Path) -> Iterator[Draft]:
+    """Fill a draft; at the end of the block it becomes the version in force, and older ones go."""
+    root.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=DRAFT, dir=root))
+    draft = Draft(folder, time.strftime("%Y%m%dT%H%M%S-", time.gmtime()) + folder.name.removeprefix(DRAFT))
+    try:
+        yield draft
+        digest = _seal(draft)
+        with _locked(root):
+            folder.rename(root / draft.version)
+            _point_to(root, draft.version, digest)
+            _drop_others(root, draft.version)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def open_current(root: Path) -> Artefact:
+    """The version in force, every file checked. Raises LayerUnavailableError with the reason."""
+    try:
+        version, digest = (root / CURRENT).read_text("ascii").split()
+        written = (root / version / MANIFEST).read_bytes()
+    except (OSError, ValueError) as error:
+        raise LayerUnavailableError(f"there is none in {root}") from error
+    if hashlib.sha256(written).hexdigest() != digest:
+        raise LayerUnavailableError(f"{root / version / MANIFEST} is damaged")
+    manifest = json.loads(written)
+    if manifest["format"] != FORMAT:
+        raise LayerUnavailableError(f"{root / version} was written by another version of Marquee")
+    stamps = {}
+    for name, expected in manifest["files"].items():
+        file = root / version / name
+        stamps[name] = _stamp(file)
+        if not stamps[name] or _digest(file) != expected:
+            raise LayerUnavailableError(f"{file} is damaged")
+    return Artefact(root / version, version, manifest["tags"], stamps)
+
+
+def withdraw(root: Path) -> None:
+    """Let there be no version in force."""
+    if root.exists():
+        with _locked(root):
+            (root / CURRENT).unlink(missing_ok=True)
+            _drop_others(root, "")
+
+
+Opened = TypeVar("Opened")
+
+
+class Watched(Generic[Opened]):
+    """What a process has open of the version in force; `refresh` follows when another takes its place."""
+
+    def __init__(self, layer: str, root: Path, opener: Callable[[Artefact], Opened]) -> None:
+        self.layer = layer
+        self.root = root
+        self._opener = opener
+        self._pointer: tuple[int, ...] = ()
+        self._open: tuple[Artefact, Opened] | None = None
+        self._reason = "not opened yet"
+
+    def refresh(self) -> None:
+        """Open what is in force, unless it is open already or has been refused before."""
+        pointer = _stamp(self.root / CURRENT)
+        if pointer == self._pointer and (self._open is None or self._open[0].is_whole()):
+            return
+        self._pointer = pointer
+        try:
+            artefact = open_current(self.root)
+            self._open = (artefact, self._opener(artefact))
+        except LayerUnavailableError as error:
+            self._close(error.detail)
+        else:
+            LAYER_UP.labels(self.layer).set(1)
+            log.info("layer_opened", layer=self.layer, version=artefact.version)
+
+    def get(self) -> Opened:
+        """What is open. Raises LayerUnavailableError with the reason where nothing is, or not any more."""
+        opened = self._open
+        if opened is None:
+            raise LayerUnavailableError(self._reason)
+        if not opened[0].is_whole():
+            self._close(f"{opened[0].folder} is damaged or gone")
+            raise LayerUnavailableError(self._reason)
+        return opened[1]
+
+    def _close(self, reason: str) -> None:
+        self._open = None
+        LAYER_UP.labels(self.layer).set(0)
+        if reason != self._reason:
+            log.warning("layer_refused", layer=self.layer, reason=reason)
+        self._reason = reason
+
+
+def _seal(draft: Draft) -> str:
+    names = sorted(path.name for path in draft.folder.iterdir() if path.name not in draft.living)
+    manifest = {
+        "format": FORMAT,
+        "tags": draft.tags,
+        "files": {name: _digest(draft.folder / name) for name in names},
+    }
+    written = json.dumps(manifest, indent=1).encode()
+    (draft.folder / MANIFEST).write_bytes(written)
+    for path in (*draft.folder.iterdir(), draft.folder):
+        _sync(path)
+    return hashlib.sha256(written).hexdigest()
+
+
+def _point_to(root: Path, version: str, digest: str) -> None:
+    fresh = root / f"{CURRENT}.new"
+    fresh.write_text(f"{version} {digest}\n", "ascii")
+    _sync(fresh)
+    fresh.replace(root / CURRENT)
+    _sync(root)
+
+
+def _drop_others(root: Path, version: str) -> None:
+    for folder in root.iterdir():
+        forgotten = time.time() - FORGOTTEN_SECONDS
+        is_at_work = folder.name.startswith(DRAFT) and folder.stat().st_mtime > forgotten
+        if folder.is_dir() and folder.name != version and not is_at_work:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    with (root / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+    return ()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

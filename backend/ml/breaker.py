@@ -1,0 +1,61 @@
+"""A circuit breaker: a layer that keeps failing is left alone for a while, and then asked once."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BreakerConfig:
+    """When to stop asking, and when to try again."""
+
+    failures: int = 3
+    """Failures in a row that open the circuit."""
+    pause: float = 1.0
+    """Seconds from one try to the next while it is open."""
+
+
+class Breaker:
+    """Counts failures; closed lets everyone through, open one try every `pause`."""
+
+    def __init__(
+        self, config: BreakerConfig | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._config = config or BreakerConfig()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._next_try = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the layer is left alone."""
+        return self._failures >= self._config.failures
+
+    def lets_through(self) -> bool:
+        """Whether to ask the layer now; of those who come while the circuit is open, one is the try."""
+        with self._lock:
+            if not self.is_open:
+                return True
+            now = self._clock()
+            if now < self._next_try:
+                return False
+            self._next_try = now + self._config.pause
+            return True
+
+    def worked(self) -> bool:
+        """Note an answer; whether this closed the circuit."""
+        with self._lock:
+            was_open = self.is_open
+            self._failures = 0
+            return was_open
+
+    def failed(self) -> bool:
+        """Note a failure; whether this opened the circuit."""
+        with self._lock:
+            was_open = self.is_open
+            self._failures += 1
+            if self.is_open:
+                self._next_try = self._clock() + self._config.pause
+            return self.is_open and not was_open

@@ -1,0 +1,116 @@
+"""What people did, in a file of its own: readable without the database, kept up to date in place.
+
+SQLite, because it lets one process write while others read, and survives the end of either at any moment.
+"""
+
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.errors import LayerUnavailableError
+from backend.feedback.weights import KINDS
+
+ACT = np.dtype([("movie_id", "i4"), ("kind", "u1"), ("value", "f4"), ("at", "f8")])
+"""One interaction: kind as its place in KINDS, at in seconds since 1970; value is NaN but for a rating."""
+Acts = NDArray[Any]
+"""Shape (interactions,), dtype ACT."""
+
+KIND_NUMBER = {kind: number for number, kind in enumerate(KINDS)}
+PEOPLE = "people.sqlite"
+WAIT_SECONDS = 2.0
+"""For a writer to finish, which takes milliseconds."""
+
+SCHEMA = """
+CREATE TABLE people (id INTEGER PRIMARY KEY, external_id TEXT NOT NULL UNIQUE, acts BLOB NOT NULL, crc INTEGER);
+CREATE TABLE seen (up_to INTEGER NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Someone and what they did; without an external id, someone who is gone."""
+
+    id: int
+    external_id: str | None
+    acts: Acts
+
+
+class PeopleFile:
+    """The people of a file. Raises LayerUnavailableError where it can't be read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        try:
+            self._connection = sqlite3.connect(
+                f"file:{path}?mode=rw", uri=True, timeout=WAIT_SECONDS, check_same_thread=False
+            )
+            self._one("SELECT up_to FROM seen")
+        except sqlite3.Error as error:
+            raise LayerUnavailableError(f"{path} is damaged: {error}") from error
+
+    @classmethod
+    def create(cls, path: Path, people: Iterable[Person], *, seen: int) -> int:
+        """Write a new file; the number of people in it. `seen`: see `seen`."""
+        count = 0
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.executescript(SCHEMA)
+            for person in people:
+                _put(connection, person)
+                count += 1
+            connection.execute("INSERT INTO seen VALUES (?)", (seen,))
+        return count
+
+    def acts(self, user_id: str) -> Acts:
+        """What a person did; nothing for someone unknown."""
+        row = self._one("SELECT acts, crc FROM people WHERE external_id = ?", user_id)
+        if row is None:
+            return np.empty(0, dtype=ACT)
+        if zlib.crc32(row[0]) != row[1]:
+            raise LayerUnavailableError(f"{self._path} is damaged")
+        return np.frombuffer(row[0], dtype=ACT)
+
+    @property
+    def seen(self) -> int:
+        """The number of the oldest transaction of the database whose changes may not be in here yet."""
+        row = self._one("SELECT up_to FROM seen")
+        assert row is not None
+        return int(row[0])
+
+    def update(self, people: Sequence[Person], *, seen: int) -> None:
+        """Put these people in place of what was here about them, in one transaction."""
+        with self._lock, self._connection:
+            # First: someone who was erased and came back has another id now, and the same name.
+            self._connection.executemany("DELETE FROM people WHERE id = ?", [(person.id,) for person in people])
+            for person in people:
+                _put(self._connection, person)
+            self._connection.execute("UPDATE seen SET up_to = ?", (seen,))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
+        try:
+            with self._lock:
+                row: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
+        except sqlite3.Error as error:
+            raise LayerUnavailableError(f"{self._path} can't be read: {error}") from error
+        return row
+
+
+def _put(connection: sqlite3.Connection, person: Person) -> None:
+    if person.external_id is not None:
+        acts = person.acts.tobytes()
+        connection.execute(
+            "INSERT INTO people VALUES (?, ?, ?, ?)", (person.id, person.external_id, acts, zlib.crc32(acts))
+        )

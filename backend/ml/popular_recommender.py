@@ -1,0 +1,38 @@
+"""The last resort: the best-known films of the bundled catalogue, with neither database nor files."""
+
+from dataclasses import asdict
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+
+from backend.catalog.filters import MovieRef
+from backend.catalog.records import parse_record
+from backend.catalog.sources import read_starter
+from backend.ml.answer import Answer, Request, Source
+from backend.ml.array_recommender import ArrayRecommender, Space
+from backend.ml.film_table import FilmTable, quality
+
+
+class PopularRecommender(ArrayRecommender):
+    """Knows nobody, and no film but the bundled ones: the same popular films for everyone."""
+
+    source: ClassVar[Source] = "popular"
+
+    def __init__(self, films: FilmTable, *, include_adult: bool = False) -> None:
+        nowhere = np.zeros((len(films), 1), dtype=np.float32)
+        space = Space(items=nowhere, units=nowhere, known=np.zeros(len(films), dtype=bool))
+        super().__init__(films, None, space, version="popular", include_adult=include_adult)
+
+    def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
+        """Popular films that share a genre; of a film that is not among the bundled ones nothing is known."""
+        if self.films.find(ref) is None:
+            return self._popular(self._allowed(request.filters, None, not_counting=()), request)
+        return super().similar(ref, request, user_id=user_id)
+
+
+@lru_cache(maxsize=1)
+def bundled_films() -> FilmTable:
+    """The starter catalogue; reading it takes a moment."""
+    films = sorted((parse_record(raw) for _, raw in read_starter()), key=lambda film: film.id)
+    return FilmTable.of(asdict(film) | {"quality": quality(film.vote_average, film.vote_count)} for film in films)

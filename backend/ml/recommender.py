@@ -1,0 +1,215 @@
+"""The layers in their order: whoever can answer in time does, and the answer says who it was."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import structlog
+from sqlalchemy.exc import InternalError, ProgrammingError
+from sqlalchemy.orm import Session
+
+from backend.catalog.filters import Filters, MovieRef
+from backend.config import Settings
+from backend.database import DATABASE_GONE, time_budget
+from backend.errors import LayerUnavailableError, MovieNotFoundError, UnavailableError
+from backend.ml.answer import Answer, Request, Rows, Source
+from backend.ml.artefact import Watched
+from backend.ml.breaker import Breaker, BreakerConfig
+from backend.ml.embedding_recommender import EmbeddingRecommender
+from backend.ml.file_cache import FileCache, cache_folder
+from backend.ml.pgvector_recommender import PgvectorConfig, PgvectorRecommender
+from backend.ml.pgvector_statements import Vector384
+from backend.ml.popular_recommender import PopularRecommender, bundled_films
+from backend.ml.svd_recommender import SVDModel, SVDRecommender, models_folder
+from backend.telemetry import LAYER_UP
+
+log = structlog.get_logger()
+
+FAILURES = (*DATABASE_GONE, ProgrammingError, InternalError)
+"""What says that the database can't answer: gone, frozen, without the extension or the schema, read-only."""
+WATCH_SECONDS = 1.0
+
+Result = TypeVar("Result")
+
+
+class Layer(Protocol):
+    """What every layer can be asked."""
+
+    def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
+        """Films like one film."""
+
+    def recommend(self, user_id: str, request: Request) -> Answer:
+        """What a person may like."""
+
+    def recommend_for(
+        self,
+        request: Request,
+        *,
+        liked: Sequence[MovieRef] = (),
+        disliked: Sequence[MovieRef] = (),
+        meaning: Vector384 | None = None,
+    ) -> tuple[Answer, list[MovieRef]]:
+        """The same for someone without an account; also the films that are not known."""
+
+    def detail(self, ref: MovieRef) -> dict[str, Any]:
+        """All that is known of a film."""
+
+    def browse(self, filters: Filters, *, limit: int, offset: int) -> tuple[Rows, int]:
+        """Films, the popular and good first."""
+
+
+Ask = Callable[[Layer], Result]
+
+
+@dataclass(frozen=True)
+class RecommenderConfig:
+    """How patient the recommender is with the database."""
+
+    budget: float = 1.0
+    """Seconds that the database has for an answer before the file cache gives it."""
+    breaker: BreakerConfig = field(default_factory=BreakerConfig)
+
+
+class Layers:
+    """The layers of a process and how they are: what is open of the files, and whether to ask the database."""
+
+    def __init__(self, settings: Settings, config: RecommenderConfig | None = None) -> None:
+        self.settings = settings
+        self.config = config or RecommenderConfig()
+        self.breaker = Breaker(self.config.breaker)
+        open_cache = partial(_open_cache, settings=settings)
+        open_model = partial(_open_model, settings=settings)
+        self.cache = Watched("file_cache", cache_folder(settings), open_cache)
+        self.model = Watched("svd", models_folder(settings), open_model)
+        self.in_use: Source = "pgvector"
+        self.database_trouble = ""
+        """Why the database last failed to answer."""
+        LAYER_UP.labels("pgvector").set(1)
+
+    def refresh(self) -> None:
+        """Follow the files: open what is new, let go of what is gone."""
+        self.cache.refresh()
+        self.model.refresh()
+
+    def watch(self, stop: threading.Event) -> None:
+        """Do so until `stop` is set; the body of a thread."""
+        bundled_films()
+        self.refresh()
+        while not stop.wait(WATCH_SECONDS):
+            self.refresh()
+
+    def worked(self, source: Source) -> None:
+        """Note who answered, and say so when it is another than before."""
+        if source == "pgvector" and self.breaker.worked():
+            LAYER_UP.labels("pgvector").set(1)
+        if source != self.in_use:
+            before, self.in_use = self.in_use, source
+            log.warning("layer_in_use", layer=source, before=before, database=self.database_trouble)
+
+    def database_failed(self, reason: str) -> None:
+        """Note that the database did not answer, and why."""
+        self.database_trouble = reason
+        if self.breaker.failed():
+            LAYER_UP.labels("pgvector").set(0)
+
+
+class Recommender:
+    """pgvector, else the file cache, else the matrix factorisation, else popular films."""
+
+    def __init__(self, session: Session, layers: Layers) -> None:
+        config = PgvectorConfig.from_settings(layers.settings)
+        self.database = PgvectorRecommender(session, config)
+        self._layers = layers
+
+    @property
+    def layer(self) -> Source:
+        """The layer that answered last."""
+        return self._layers.in_use
+
+    def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
+        """Films like one film, from the first layer that can."""
+        return self._answer(lambda layer: layer.similar(ref, request, user_id=user_id))
+
+    def recommend(self, user_id: str, request: Request) -> Answer:
+        """What a person may like, from the first layer that can."""
+        return self._answer(lambda layer: layer.recommend(user_id, request))
+
+    def recommend_for(
+        self,
+        request: Request,
+        *,
+        liked: Sequence[MovieRef] = (),
+        disliked: Sequence[MovieRef] = (),
+        meaning: Vector384 | None = None,
+    ) -> tuple[Answer, list[MovieRef]]:
+        """The same for someone without an account; also the films that are not known."""
+        (answer, unknown), degraded = self._first(
+            lambda layer: layer.recommend_for(request, liked=liked, disliked=disliked, meaning=meaning)
+        )
+        return replace(answer, degraded=degraded), unknown
+
+    def search(self, query: str, request: Request, *, meaning: Vector384 | None) -> Answer:
+        """Films by title and meaning; only the database can."""
+        return self.database.search(query, request, meaning=meaning)
+
+    def detail(self, ref: MovieRef) -> dict[str, Any]:
+        """All that is known of a film. Raises MovieNotFoundError where the catalogue is known not to have it."""
+        return self._first(lambda layer: layer.detail(ref))[0]
+
+    def browse(self, filters: Filters, *, limit: int, offset: int) -> tuple[Rows, int]:
+        """Films, the popular and good first, and how many there are in all."""
+        return self._first(lambda layer: layer.browse(filters, limit=limit, offset=offset))[0]
+
+    def _answer(self, ask: Ask[Answer]) -> Answer:
+        answer, degraded = self._first(ask)
+        return replace(answer, degraded=degraded)
+
+    def _first(self, ask: Ask[Result]) -> tuple[Result, bool]:
+        """What the first layer says that can answer, and whether it stands in for another."""
+        is_known = True
+        for source, layer in self._each():
+            try:
+                with time_budget(self._layers.config.budget) if source == "pgvector" else nullcontext():
+                    result = ask(layer())
+            except FAILURES as error:
+                self._layers.database_failed(_one_line(error))
+            except LayerUnavailableError:
+                continue
+            except MovieNotFoundError:
+                if source == "pgvector":
+                    self._layers.worked(source)
+                    raise
+                # It may have come after the file was written.
+                is_known = False
+            else:
+                if is_known:
+                    self._layers.worked(source)
+                return result, source != "pgvector"
+        raise UnavailableError()
+
+    def _each(self) -> Iterator[tuple[Source, Callable[[], Layer]]]:
+        if self._layers.breaker.lets_through():
+            yield "pgvector", lambda: self.database
+        yield "file_cache", self._layers.cache.get
+        yield "svd", self._layers.model.get
+        yield "popular", self._popular
+
+    def _popular(self) -> Layer:
+        return PopularRecommender(bundled_films(), include_adult=self._layers.settings.include_adult)
+
+
+def _open_cache(artefact: Any, *, settings: Settings) -> Layer:
+    cache = FileCache.open(artefact, model=settings.embedding_model)
+    return EmbeddingRecommender(cache, include_adult=settings.include_adult)
+
+
+def _open_model(artefact: Any, *, settings: Settings) -> Layer:
+    return SVDRecommender(SVDModel.open(artefact), include_adult=settings.include_adult)
+
+
+def _one_line(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    return f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
