@@ -16,7 +16,8 @@ from backend.errors import UsageError
 Line = tuple[int, Any]
 """A line number and what stood there; an unreadable line is its text."""
 
-STARTER = Path(__file__).parent / "starter" / "facts.csv"
+STARTER = Path(__file__).parent / "starter"
+FACTS, PROSE = STARTER / "facts.csv", STARTER / "prose.txt"
 
 
 def read_json_lines(path: Path) -> Iterator[Line]:
@@ -31,11 +32,21 @@ def read_json_lines(path: Path) -> Iterator[Line]:
 
 
 def read_starter() -> Iterator[Line]:
-    """The bundled films, in TMDB's shape."""
-    with STARTER.open(encoding="utf-8", newline="") as file:
+    """The bundled films, in TMDB's shape; the best-known with an overview and keywords of our own."""
+    prose = read_prose()
+    with FACTS.open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.DictReader(file), start=2):
             split = {key: row[key].split("|") if row[key] else [] for key in ("genres", "directors", "cast")}
-            yield number, {**row, **split}
+            yield number, {**row, **split, **prose.get(int(row["id"]), {})}
+
+
+def read_prose() -> dict[int, dict[str, Any]]:
+    """What we wrote about bundled films, by TMDB id: overview and keywords.
+
+    Blocks of the file are parted by an empty line: `id title (year)`, the overview, `keywords: a, b`.
+    """
+    blocks = PROSE.read_text("utf-8").strip().split("\n\n")
+    return dict(_parse_prose(block.splitlines()) for block in blocks)
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -45,6 +56,12 @@ def _open(path: Path) -> IO[bytes]:
         raise UsageError(f"There is no file {path}") from None
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}") from error
+
+
+def _parse_prose(lines: list[str]) -> tuple[int, dict[str, Any]]:
+    heading, *overview, last = lines
+    keywords = last.removeprefix("keywords: ").split(", ")
+    return int(heading.split()[0]), {"overview": " ".join(overview), "keywords": keywords}
 
 
 def _parse(line: bytes) -> Any:
