@@ -165,7 +165,7 @@ def test_what_is_alike_has_a_high_score(fan: TestClient, path: str, boost: float
 
 @pytest.mark.parametrize("path", [LISTS[0], LISTS[2]])
 def test_more_diversity_makes_films_less_alike(fan: TestClient, catalogue_engine: Engine, path: str) -> None:
-    alike = [mean_cosine(catalogue_engine, ids(fan, path, diversity_boost=boost)) for boost in (0, 0.3, 0.6, 1)]
+    alike = [mean_cosine(catalogue_engine, ids(fan, path, diversity_boost=boost)) for boost in (0, 0.6, 1)]
     assert alike == sorted(alike, reverse=True)
     assert alike[0] > alike[-1] + 0.05
 
@@ -193,7 +193,7 @@ def test_similar_keeps_what_the_person_only_means_to_see(client: TestClient, kin
 
 def test_the_reasons_of_similarity_are_facts_of_both_films(client: TestClient) -> None:
     facts = {film.id: film for film in small_catalogue()}
-    fields = {"director": "directors", "actor": "actors", "genre": "genres"}
+    fields = {"director": "directors", "actor": "actors", "keyword": "keywords", "genre": "genres"}
     seed = facts[TOY_STORY]
     told = rows(client, f"/similar/{TOY_STORY}", n=100, explain=True)
     for row in told:
