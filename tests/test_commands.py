@@ -17,7 +17,7 @@ from backend.embedded_postgres import EmbeddedPostgres
 from backend.errors import UsageError
 from backend.migrations import migrate
 from backend.ml.encoder import Encoder, get_encoder
-from backend.operations import doctor
+from backend.operations import doctor, jobs, nightly
 from tests.conftest import make_database
 
 ROOT = Path(__file__).parents[1]
@@ -258,6 +258,36 @@ def test_the_doctor_refuses_an_older_server(
     assert "FAIL PostgreSQL: version 14 (15 or newer is needed)\n     run: unset" in capsys.readouterr().out
 
 
+# Jobs by hand
+
+
+def test_a_job_by_hand_says_what_it_did_and_stands_among_the_runs(
+    fresh: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert backend_main.main(["train"]) == 0
+    assert "train: 0 positive opinions of 0 people" in capsys.readouterr().out
+    assert backend_main.main(["cache"]) == 0
+    assert "cache: films 0, people 0" in capsys.readouterr().out
+    assert generate_embeddings.main([]) == 0
+    with fresh.connect() as connection:
+        rows = connection.execute(text("SELECT job, outcome FROM job_runs ORDER BY id")).all()
+    assert [tuple(row) for row in rows] == [
+        ("train", "skipped"),
+        ("cache", "succeeded"),
+        ("embeddings", "succeeded"),
+    ]
+
+
+def test_a_job_that_is_running_elsewhere_is_said_in_one_line(
+    fresh: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    migrate(fresh)
+    with jobs.locked(fresh, "train") as connection:
+        assert connection is not None
+        assert backend_main.main(["train"]) == 1
+    assert "`train` is running in another process" in error_line(capsys)
+
+
 # What goes wrong
 
 COMMANDS: list[tuple[Main, list[str]]] = [
@@ -266,8 +296,10 @@ COMMANDS: list[tuple[Main, list[str]]] = [
     (backend_main.main, ["doctor"]),
     (backend_main.main, ["index", "status"]),
     (backend_main.main, ["index", "build"]),
+    (backend_main.main, ["train"]),
+    (backend_main.main, ["cache"]),
 ]
-NAMES = ["movie_pipeline", "generate_embeddings", "doctor", "index status", "index build"]
+NAMES = ["movie_pipeline", "generate_embeddings", "doctor", "index status", "index build", "train", "cache"]
 
 
 def error_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -335,7 +367,7 @@ def test_a_model_that_is_not_there_is_said_in_one_line(
     capsys.readouterr()
     monkeypatch.setenv("EMBEDDING_MODEL", str(tmp_path / "nowhere"))
     # As in a process of its own, which has loaded none yet.
-    monkeypatch.setattr(generate_embeddings, "get_encoder", get_encoder.__wrapped__)
+    monkeypatch.setattr(nightly, "get_encoder", get_encoder.__wrapped__)
     forget_settings()
     assert generate_embeddings.main([]) == 1
     assert f"EMBEDDING_MODEL={tmp_path / 'nowhere'} can't be loaded" in error_line(capsys)
@@ -349,7 +381,6 @@ def test_on_demand_a_failure_shows_its_traceback(fresh: Engine, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("main", "arguments"),
     [
-        (movie_pipeline.main, []),
         (movie_pipeline.main, ["--from-file", "a", "--ratings", "b"]),
         (movie_pipeline.main, ["--nonsense"]),
         (generate_embeddings.main, ["nonsense"]),

@@ -112,6 +112,17 @@ def parse_record(raw: Any) -> MovieRecord:
     )
 
 
+def figures(record: MovieRecord) -> MovieRecord:
+    """Only what changes from day to day; the rest is unknown."""
+    return MovieRecord(
+        id=record.id,
+        title=record.title,
+        popularity=record.popularity,
+        vote_average=record.vote_average,
+        vote_count=record.vote_count,
+    )
+
+
 def _identifier(value: Any) -> int:
     number = _whole(value, low=1)
     if number is None or (isinstance(value, float) and value != number):

@@ -1,5 +1,6 @@
 """The SQL over movies: upsert, detail, browse, what waits for an embedding."""
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -54,17 +55,39 @@ class Upserted:
     changed: int = 0
     unchanged: int = 0
 
+    @property
+    def total(self) -> int:
+        """All films of the batch."""
+        return self.new + self.changed + self.unchanged
+
     def __add__(self, other: "Upserted") -> "Upserted":
         return Upserted(self.new + other.new, self.changed + other.changed, self.unchanged + other.unchanged)
 
 
-def upsert(session: Session, records: Sequence[MovieRecord], *, source: str) -> Upserted:
-    """Write a batch in one statement; only rows that differ are touched, the unknown never hides the known."""
+def upsert(
+    session: Session, records: Sequence[MovieRecord], *, source: str, fetched_at: dt.datetime | None = None
+) -> Upserted:
+    """Write a batch; only rows that differ are touched, the unknown never hides the known.
+
+    With `fetched_at`, the films' details were fetched from TMDB then: every row takes that, and a row that differs
+    in nothing else counts as unchanged and keeps its `updated_at`.
+    """
+    if not records:
+        return Upserted()
     by_id = {record.id: record for record in records}
     batch = orjson.dumps([by_id[number] for number in sorted(by_id)]).decode()
-    written = session.execute(_UPSERT, {"batch": batch, "source": source}).scalars().all()
+    given = {"batch": batch, "source": source, "fetched_at": fetched_at}
+    written = session.execute(_UPSERT, given).scalars().all()
+    if fetched_at is not None and len(written) < len(by_id):
+        session.execute(_MARK_FETCHED, {"ids": sorted(by_id), "fetched_at": fetched_at})
     new = sum(written)
     return Upserted(new, len(written) - new, len(by_id) - len(written))
+
+
+def find_fetched(session: Session, ids: Sequence[int], *, since: dt.datetime) -> dict[int, int]:
+    """Those of the films whose details were fetched after that moment, with their number of votes."""
+    statement = select(Movie.id, Movie.vote_count).where(Movie.id.in_(ids), Movie.fetched_at > since)
+    return {row.id: row.vote_count for row in session.execute(statement)}
 
 
 def is_empty(session: Session) -> bool:
@@ -229,17 +252,23 @@ def _upsert_sql() -> str:
     }
     values = [kept.get(name, f"coalesce(excluded.{name}, m.{name})") for name in names]
     return f"""
-        INSERT INTO movies AS m ({columns}, source)
-        SELECT {columns}, :source FROM json_populate_recordset(NULL::movies, :batch)
+        INSERT INTO movies AS m ({columns}, source, fetched_at)
+        SELECT {columns}, :source, CAST(:fetched_at AS timestamptz)
+        FROM json_populate_recordset(NULL::movies, :batch)
         ON CONFLICT (id) DO UPDATE
         SET {", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True) if name != "id")},
-            source = excluded.source, updated_at = now()
+            source = excluded.source, fetched_at = coalesce(excluded.fetched_at, m.fetched_at), updated_at = now()
         WHERE (m.{", m.".join(names)}, m.source) IS DISTINCT FROM ({", ".join(values)}, excluded.source)
         RETURNING (xmax = 0)::integer
     """  # noqa: S608 - built of column names only
 
 
 _UPSERT = text(_upsert_sql())
+
+_MARK_FETCHED = text("""
+    UPDATE movies SET fetched_at = :fetched_at
+    WHERE id = ANY(CAST(:ids AS integer[])) AND fetched_at IS DISTINCT FROM :fetched_at
+""")
 
 _SAVE_EMBEDDINGS = text("""
     UPDATE movies

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from backend.catalog.pipeline import BATCH, REJECTS_NAMED, load, load_starter_if_empty
+from backend.catalog.pipeline import BATCH, load, load_starter_if_empty
 from backend.catalog.sources import read_json_lines, read_starter
 from backend.catalog.store import Upserted
+from backend.catalog.summary import FAILURES_NAMED
 from backend.errors import UsageError
 
 LINES = [
@@ -62,7 +63,7 @@ def test_broken_lines_are_counted_and_named_and_the_others_loaded(
     summary = load(read_json_lines(file), source="file")
     assert titles(own_engine) == GOOD
     assert summary.upserted == Upserted(new=4)
-    assert summary.rejected == len(BROKEN)
+    assert summary.failed == len(BROKEN)
     for reason, (number, said) in zip(summary.reasons, BROKEN.items(), strict=True):
         assert reason.startswith(f"line {number}: {said}")
     assert str(summary) == "4 new, 0 changed, 0 unchanged, 8 rejected"
@@ -78,8 +79,8 @@ def test_a_byte_order_mark_and_foreign_line_ends_do_no_harm(own_engine: Engine, 
 
 def test_of_many_broken_lines_the_first_are_named(own_engine: Engine) -> None:
     summary = load(((number, None) for number in range(1, 101)), source="file")
-    assert summary.rejected == 100
-    assert len(summary.reasons) == REJECTS_NAMED
+    assert summary.failed == 100
+    assert len(summary.reasons) == FAILURES_NAMED
     assert summary.upserted == Upserted()
 
 
@@ -129,7 +130,7 @@ def test_a_folder_is_no_file(tmp_path: Path, name: str) -> None:
 def test_the_starter_is_loaded_into_an_empty_catalogue_only(own_engine: Engine) -> None:
     summary = load_starter_if_empty()
     assert summary is not None
-    assert (summary.upserted, summary.rejected) == (Upserted(new=5000), 0)
+    assert (summary.upserted, summary.failed) == (Upserted(new=5000), 0)
     assert load_starter_if_empty() is None
     with own_engine.begin() as connection:
         connection.execute(text("DELETE FROM movies WHERE id <> 862"))

@@ -1,0 +1,31 @@
+"""What a load came to."""
+
+from dataclasses import dataclass, field
+
+from backend.catalog.store import Upserted
+
+FAILURES_NAMED = 20
+
+
+@dataclass
+class LoadSummary:
+    """What a load came to; of the failures the first few are named."""
+
+    failure: str = "rejected"
+    """What a failure is called: a line of a file is rejected, a film of TMDB's has failed."""
+    upserted: Upserted = field(default_factory=Upserted)
+    failed: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def fail(self, what: str, reason: str) -> None:
+        """Count something that did not come in."""
+        self.failed += 1
+        if len(self.reasons) < FAILURES_NAMED:
+            self.reasons.append(f"{what}: {reason}")
+
+    def __str__(self) -> str:
+        done = self.upserted
+        return (
+            f"{done.new:,} new, {done.changed:,} changed, {done.unchanged:,} unchanged, "
+            f"{self.failed:,} {self.failure}"
+        )
