@@ -1,4 +1,4 @@
-"""`python -m backend`: serve, doctor, index."""
+"""`python -m backend`: serve, scheduler, train, cache, doctor, index."""
 
 import argparse
 import sys
@@ -13,8 +13,26 @@ def serve(arguments: argparse.Namespace) -> None:
     from backend.main import run_server
 
     settings = get_settings()
-    chosen = {"host": arguments.host, "port": arguments.port}
-    run_server(settings.model_copy(update={key: value for key, value in chosen.items() if value is not None}))
+    given = {"host": arguments.host, "port": arguments.port}
+    chosen = settings.model_copy(update={key: value for key, value in given.items() if value is not None})
+    run_server(chosen, scheduler=arguments.scheduler)
+
+
+def scheduler(arguments: argparse.Namespace) -> None:
+    """Do the jobs of the night, and what is asked for through the API, until told to stop."""
+    from backend.scheduler import run_scheduler
+
+    run_scheduler(get_settings(), while_stdin_is_open=arguments.while_stdin_is_open)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Factorise what people did with films, into DATA_DIR/models."""
+    _run_job("train")
+
+
+def cache(arguments: argparse.Namespace) -> None:
+    """Write the file cache anew, into DATA_DIR/cache."""
+    _run_job("cache")
 
 
 def doctor(arguments: argparse.Namespace) -> None:
@@ -58,7 +76,20 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("serve", help="answer on HOST:PORT", description=serve.__doc__)
     command.add_argument("--host", help="address to listen on (HOST)")
     command.add_argument("--port", type=int, help="port to listen on (PORT)")
+    command.add_argument("--no-scheduler", dest="scheduler", action="store_false", help="start none beside it")
     command.set_defaults(run=serve)
+
+    command = commands.add_parser("scheduler", help="do the jobs of the night", description=scheduler.__doc__)
+    command.add_argument(
+        "--while-stdin-is-open", action="store_true", help="end when standard input does: with its parent"
+    )
+    command.set_defaults(run=scheduler)
+
+    command = commands.add_parser("train", help="learn from what people did", description=train.__doc__)
+    command.set_defaults(run=train)
+
+    command = commands.add_parser("cache", help="write the file cache", description=cache.__doc__)
+    command.set_defaults(run=cache)
 
     command = commands.add_parser("doctor", help="check the set-up", description=doctor.__doc__)
     command.set_defaults(run=doctor)
@@ -72,6 +103,18 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--again", action="store_true", help="build even where the index fits")
     command.set_defaults(run=index_build)
     return parser
+
+
+def _run_job(job: str) -> None:
+    from backend.database import get_engine
+    from backend.migrations import migrate
+    from backend.operations.jobs import JobRunner
+    from backend.operations.nightly import JOB_WORK
+
+    migrate(get_engine())
+    ended = JobRunner(get_engine(), get_settings(), JOB_WORK).run_now(job)
+    counted = ", ".join(f"{name} {value}" for name, value in ended.counts.items())
+    print(f"{job}: {ended.error or counted}")
 
 
 def main(argv: list[str] | None = None) -> int:

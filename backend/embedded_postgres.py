@@ -131,7 +131,7 @@ class EmbeddedPostgres:
         self._membership = self._open("users")
         fcntl.flock(self._membership, fcntl.LOCK_SH)
         atexit.register(self._leave)
-        _exit_on_signals()
+        exit_on_signals()
 
     def _settle_container(self) -> None:
         """Keep out other containers: unable to see the server's pid, they would start a second on its files."""
@@ -181,8 +181,8 @@ def _pid_namespace() -> bytes:
         return b""
 
 
-def _exit_on_signals() -> None:
-    """Make SIGTERM and SIGHUP end the process in order, and so stop the server, where nobody handles them."""
+def exit_on_signals() -> None:
+    """Make SIGTERM and SIGHUP end the process in order, and with it what it started, where nobody handles them."""
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) == signal.SIG_DFL:

@@ -12,23 +12,24 @@ from backend import cli
 from backend.config import get_settings
 from backend.database import get_engine
 from backend.migrations import migrate
-from backend.ml.embeddings import embed_pending, embedding_coverage
-from backend.ml.encoder import get_encoder
+from backend.ml.embeddings import embedding_coverage
 from backend.ml.vector_index import ensure_index
+from backend.operations.jobs import JobRunner
+from backend.operations.nightly import JOB_WORK
 
 
 def generate_embeddings(arguments: argparse.Namespace) -> None:
     """Encode every film whose text or model is not the one its vector was made from."""
     migrate(get_engine())
-    model = get_settings().embedding_model
+    settings = get_settings()
     started = time.monotonic()
-    encoded = embed_pending(get_encoder(model)) if embedding_coverage(model).pending else 0
+    encoded = JobRunner(get_engine(), settings, JOB_WORK).run_now("embeddings").counts["embedded"]
     seconds = time.monotonic() - started
-    now = embedding_coverage(model)
+    now = embedding_coverage(settings.embedding_model)
     rate = f" in {seconds:.0f} s ({encoded / seconds:.0f}/s)" if encoded else ""
     print(f"{encoded:,} films embedded{rate}" if encoded else "Nothing to embed.")
     print(f"coverage: {now.with_embeddings:,} of {now.total_movies:,} films ({now.percentage:.1f} %)")
-    print(ensure_index(get_engine(), get_settings()))
+    print(ensure_index(get_engine(), settings))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -76,6 +76,8 @@ def run_server(settings: Settings, *, scheduler: bool = True) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        # A client that reuses a connection in the moment it is closed here sees a failed request.
+        timeout_keep_alive=75,
     )
     # uvicorn has ended in order by the time it passes a Ctrl-C or a SIGTERM on.
     exit_on_signals()
@@ -123,7 +125,9 @@ class _Server(uvicorn.Server):
         """With the key only at the start that made it: a log is no place for a key."""
         settings = self._settings
         port = self.servers[0].sockets[0].getsockname()[1]
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        # All addresses are none that a browser can open.
+        shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+        host = f"[{shown}]" if ":" in shown else shown
         address = f"http://{host}:{port}"
         if settings.client_keys or settings.listens_on_loopback:
             return address

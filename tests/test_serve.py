@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from sqlalchemy import create_engine, text
@@ -32,7 +33,7 @@ STATE = """
     SELECT 'measurements', id, ctid::text FROM index_measurements ORDER BY 1, 2
 """
 BACK_WITHIN = 5
-"""Seconds: the promise after the embedded server was killed."""
+"""Seconds: the promise once the server is back after a kill."""
 
 
 class Service:
@@ -46,7 +47,7 @@ class Service:
 
     def ask(self, path: str, **options: Any) -> requests.Response:
         """A GET."""
-        return requests.get(self.address.replace("0.0.0.0", "127.0.0.1") + path, timeout=10, **options)
+        return requests.get(self.address + path, timeout=10, **options)
 
     def similar(self) -> list[int]:
         """What is similar to Toy Story."""
@@ -59,6 +60,10 @@ class Service:
         body = {"user_id": person, "movie_id": film, "kind": "like"}
         response = requests.post(f"{self.address}/interactions", json=body, timeout=10)
         assert response.status_code == 200, response.text
+
+    def has_scheduler(self) -> bool:
+        """Whether there is one."""
+        return bool(self.ask("/jobs").json()["scheduler_running"])
 
     def state(self) -> list[tuple[Any, ...]]:
         """Where every row lies: another place after any write."""
@@ -94,12 +99,12 @@ def environment(data: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(data: Path, **more: str) -> Iterator[Service]:
+def serving(data: Path, *options: str, **more: str) -> Iterator[Service]:
     """The service from the line that says where until the end of the block."""
     log = data.parent / "service.log"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "backend", "serve"],
+            [sys.executable, "-m", "backend", "serve", *options],
             cwd=ROOT,
             env=environment(data, **more),
             stdout=subprocess.PIPE,
@@ -124,6 +129,7 @@ def test_it_says_where_it_is_answers_ends_in_order_and_redoes_nothing(data: Path
         assert service.ask("/stats").json()["coverage_percentage"] == 100.0
         service.like("anna", 862)
         before = service.state()
+        eventually(service.has_scheduler, "there is a scheduler beside it")
         assert service.end(signal.SIGINT) == "Marquee has stopped.\n"
         assert service.process.returncode == 0
         assert is_stopped(service.postgres)
@@ -138,36 +144,65 @@ def test_neither_a_killed_service_nor_a_killed_server_loses_a_row(data: Path) ->
     with serving(data) as service:
         service.like("bert", 238)
         before = service.state()
+        eventually(service.has_scheduler, "there is a scheduler beside it")
         service.end(signal.SIGKILL)
-        assert not is_stopped(service.postgres)
+        # The scheduler notices that it is alone, and ends in order.
+        eventually(lambda: is_stopped(service.postgres), "the last one stops the server")
     with serving(data) as service:
         assert service.state() == before
         service.like("bert", 240)
         killed = postmaster(service.postgres)
         killed.kill()
+        eventually(lambda: answers_beside_another(service, killed), "there is another server")
         since = time.monotonic()
-        eventually(lambda: answers_again(service), "the service answers again")
+        eventually(
+            lambda: service.ask("/similar/862").json()["source"] == "pgvector", "the database answers again"
+        )
         assert time.monotonic() - since < BACK_WITHIN
-        assert postmaster(service.postgres).pid != killed.pid
         assert [row["id"] for row in service.ask("/recommendations/bert").json()["results"]] == [863, 862]
         assert len(service.state()) == len(before) + 1
         service.end(signal.SIGINT)
         assert is_stopped(service.postgres)
 
 
-def answers_again(service: Service) -> bool:
-    """Whether it does; while it does not, it says so and when to come back."""
+def test_a_scheduler_that_dies_is_started_again_and_ends_with_the_service(data: Path) -> None:
+    with serving(data) as service:
+        eventually(service.has_scheduler, "there is a scheduler")
+        (killed,) = schedulers(service)
+        killed.kill()
+        killed.wait()
+        eventually(lambda: bool(schedulers(service)) and service.has_scheduler(), "there is another")
+        (other,) = schedulers(service)
+        assert other.pid != killed.pid
+        service.end(signal.SIGTERM)
+        assert not other.is_running()
+        assert is_stopped(service.postgres)
+    assert "Traceback" not in (data.parent / "service.log").read_text()
+
+
+def test_told_so_it_starts_no_scheduler(data: Path) -> None:
+    with serving(data, "--no-scheduler") as service:
+        assert service.ask("/jobs").json()["scheduler_running"] is False
+        assert schedulers(service) == []
+        service.end(signal.SIGINT)
+
+
+def schedulers(service: Service) -> list[psutil.Process]:
+    """The schedulers that the service has started."""
+    children = psutil.Process(service.process.pid).children()
+    return [child for child in children if "scheduler" in child.cmdline()]
+
+
+def answers_beside_another(service: Service, killed: psutil.Process) -> bool:
+    """Whether there is a new server; without one the service answers as well."""
     response = service.ask("/similar/862")
-    if response.status_code == 200:
-        return True
-    assert (response.status_code, response.json()["code"]) == (503, "database_unavailable")
-    assert int(response.headers["Retry-After"]) > 0
-    return False
+    assert response.status_code == 200, response.text
+    return EmbeddedPostgres(service.postgres).is_running() and postmaster(service.postgres).pid != killed.pid
 
 
 def test_beyond_loopback_nobody_comes_in_without_the_key_in_the_link(data: Path) -> None:
     with serving(data, HOST="0.0.0.0") as service:
-        found = re.fullmatch(r"Marquee is ready at http://0\.0\.0\.0:[0-9]+/\?key=(\S{20,})", service.line)
+        found = re.fullmatch(r"Marquee is ready at http://127\.0\.0\.1:[0-9]+/\?key=(\S{20,})", service.line)
         assert found is not None
         key = found[1]
         assert service.ask("/similar/862").status_code == 401

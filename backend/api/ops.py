@@ -58,5 +58,5 @@ def live() -> Live:
 def ready(recommender: Recommender, words: CurrentWords) -> Ready:
     _, films = recommender.browse(NO_FILTERS, limit=1, offset=0)
     if not films:
-        raise SetupError("The catalogue is empty: run python movie_pipeline.py --from-file …")
+        raise SetupError("The catalogue is empty: run python movie_pipeline.py")
     return Ready(status="ok", encoder="loaded" if words.loaded else "loading", layer=recommender.layer)

@@ -41,6 +41,7 @@ READS = [
     Call("GET /users/{user_id}/interactions", "/users/ada/interactions"),
     Call("GET /users/{user_id}/export", "/users/ada/export"),
     Call("GET /stats", "/stats"),
+    Call("GET /jobs", "/jobs"),
     Call("GET /metrics", "/metrics"),
     Call("GET /health/live", "/health/live"),
     Call("GET /health/ready", "/health/ready"),
@@ -49,10 +50,11 @@ WRITES = [
     Call("POST /interactions", "/interactions", LIKE),
     Call("DELETE /users/{user_id}/interactions/{movie_id}", f"/users/ada/interactions/{TOY_STORY}"),
     Call("DELETE /users/{user_id}", "/users/ada"),
+    Call("POST /jobs/{name}/run", "/jobs/index/run"),
 ]
 EVERY_ROUTE = READS + WRITES
 NEEDS_NO_KEY = {"GET /health/live", "GET /health/ready"}
-NEEDS_ADMIN = {"GET /users/{user_id}/export", "DELETE /users/{user_id}"}
+NEEDS_ADMIN = {"GET /users/{user_id}/export", "DELETE /users/{user_id}", "GET /jobs", "POST /jobs/{name}/run"}
 
 
 def name(call: Call) -> str:

@@ -31,7 +31,8 @@ READ_COUNTS = {
     ("with everything", "GET /search", f"/search?q=80s&{FILTERED}"): 1,
     ("a page", "GET /users/{user_id}/interactions", "/users/ada/interactions"): 1,
     ("everything", "GET /users/{user_id}/export", "/users/ada/export"): 1,
-    ("films, people, the index and its measurement", "GET /stats", "/stats"): 4,
+    ("films, people, the index, its measurement, the jobs", "GET /stats", "/stats"): 5,
+    ("all", "GET /jobs", "/jobs"): 1,
     ("no question to the database", "GET /metrics", "/metrics"): 0,
     ("no question to the database", "GET /health/live", "/health/live"): 0,
     ("whether there are films", "GET /health/ready", "/health/ready"): 1,
@@ -68,6 +69,7 @@ WRITE_COUNTS = {
         3,
     ),
     "erase: hold films back, delete": (Call("DELETE /users/{user_id}", "/users/ada"), 2),
+    "ask for a run": (Call("POST /jobs/{name}/run", "/jobs/index/run"), 1),
 }
 
 
