@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, set_wait_callback
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, ExceptionContext, create_engine, event, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -47,7 +47,7 @@ def get_engine() -> Engine:
         _create_database(embedded)
         url = embedded.url()
     assert url is not None
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=settings.db_pool_size,
         max_overflow=0,
@@ -57,6 +57,8 @@ def get_engine() -> Engine:
         pool_recycle=60,
         connect_args=CONNECT_ARGS,
     )
+    event.listen(engine, "handle_error", _spare_the_pool)
+    return engine
 
 
 def SessionLocal() -> Session:  # noqa: N802 - the name is the specification's
@@ -107,6 +109,10 @@ def keep_to_budgets(*, keep: bool = True) -> None:
     set_wait_callback(_wait if keep else None)
 
 
+class OutOfTimeError(psycopg2.OperationalError):
+    """The time is over, which says nothing of other connections."""
+
+
 _thread = threading.local()
 
 
@@ -115,6 +121,14 @@ def _wait(connection: psycopg2.extensions.connection) -> None:
     while (state := connection.poll()) != POLL_OK:
         rest = deadline - time.monotonic()
         if rest <= 0:
-            raise psycopg2.OperationalError("the server does not answer in time")
-        readers, writers = ([connection], []) if state == POLL_READ else ([], [connection])
-        select.select(readers, writers, [], rest)
+            raise OutOfTimeError("the server does not answer in time")
+        # Not select(), which knows no descriptor above 1,023, and a server with many clients has those.
+        waiting = select.poll()
+        waiting.register(connection, select.POLLIN if state == POLL_READ else select.POLLOUT)
+        waiting.poll(rest * 1000)
+
+
+def _spare_the_pool(context: ExceptionContext) -> None:
+    """Close one connection, not all: a server that is only busy would be busier with new ones."""
+    if isinstance(context.original_exception, OutOfTimeError):
+        context.invalidate_pool_on_disconnect = False

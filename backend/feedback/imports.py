@@ -68,7 +68,7 @@ def import_movielens(folder: Path) -> ImportSummary:
     """
     films = _read_films(folder)
     summary = ImportSummary()
-    with tqdm(desc="ratings", unit=" ratings", unit_scale=True, mininterval=0.5) as bar:
+    with tqdm(desc="ratings", unit=" ratings", unit_scale=True, mininterval=0.5, disable=None) as bar:
         for batch in _batches(_usable(folder / "ratings.csv", films, summary)):
             with session_scope() as session:
                 recorded = record(session, batch)

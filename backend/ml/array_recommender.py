@@ -48,7 +48,7 @@ class ArrayRecommender:
 
     source: ClassVar[Source]
     lists_unknown: ClassVar[bool] = False
-    """Whether recommendations also hold films without a place, as neither near nor far."""
+    """Whether lists also hold films without a place, as neither near nor far."""
     understands_words: ClassVar[bool] = False
     """Whether the embedding of words lies in the same space."""
 
@@ -75,7 +75,7 @@ class ArrayRecommender:
         allowed[seed] = False
         if self.space.known[seed]:
             nearness = self.space.items @ self.space.units[seed]
-            answer = self._ranked(nearness, allowed & self.space.known, request)
+            answer = self._ranked(nearness, self._listed(allowed), request)
         else:
             answer = self._popular(allowed & self.films.kindred(seed), request)
         if request.explain:
@@ -106,7 +106,7 @@ class ArrayRecommender:
         allowed = self._allowed(request.filters, None, not_counting=())
         allowed[places] = False
         taste = (self.films.ids[places], np.array([weights[place] for place in places], dtype=np.float32))
-        unknown = [ref for ref, place in found.items() if place is None]
+        unknown = [ref for ref in (*liked, *disliked) if found[ref] is None]
         return self._recommend(taste, allowed, request, words=meaning), unknown
 
     def detail(self, ref: MovieRef) -> dict[str, Any]:
@@ -126,8 +126,8 @@ class ArrayRecommender:
         if person is None:
             answer = self._popular(allowed, request)
         else:
-            chosen = allowed if self.lists_unknown else allowed & self.space.known
-            answer = self._ranked(self.space.items @ (person / np.linalg.norm(person)), chosen, request)
+            nearness = self.space.items @ (person / np.linalg.norm(person))
+            answer = self._ranked(nearness, self._listed(allowed), request)
         if request.explain:
             for row in answer.rows:
                 row["why"] = (
@@ -152,6 +152,10 @@ class ArrayRecommender:
         elif not (weights > 0).any():
             return None
         return total if np.linalg.norm(total) > 0 else None
+
+    def _listed(self, allowed: Bools) -> Bools:
+        """Of the films that are allowed, those that can be ranked."""
+        return allowed if self.lists_unknown else allowed & self.space.known
 
     def _ranked(self, scores: Floats, allowed: Bools, request: Request) -> Answer:
         window = request.window

@@ -40,7 +40,7 @@ class Draft:
     tags: dict[str, Any] = field(default_factory=dict)
     """What it was made from and by; readers ask for it."""
     living: set[str] = field(default_factory=set)
-    """Files that go on changing after they were published, and so have no digest."""
+    """Files that go on changing after they were published, and so have no digest: they only have to be there."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Artefact:
 
     def is_whole(self) -> bool:
         """Whether the files still are those that were checked: reading a mapped file that was cut is fatal."""
-        return all(_stamp(self.folder / name) == stamp for name, stamp in self.stamps.items())
+        return all(_stamp(self.folder / name)[: len(stamp)] == stamp for name, stamp in self.stamps.items())
 
 
 @contextmanager
@@ -83,21 +83,17 @@ def open_current(root: Path) -> Artefact:
     """The version in force, every file checked. Raises LayerUnavailableError with the reason."""
     try:
         version, digest = (root / CURRENT).read_text("ascii").split()
-        written = (root / version / MANIFEST).read_bytes()
-    except (OSError, ValueError) as error:
+    except FileNotFoundError as error:
         raise LayerUnavailableError(f"there is none in {root}") from error
-    if hashlib.sha256(written).hexdigest() != digest:
-        raise LayerUnavailableError(f"{root / version / MANIFEST} is damaged")
-    manifest = json.loads(written)
+    except (OSError, ValueError) as error:
+        raise LayerUnavailableError(f"{root / CURRENT} is damaged") from error
+    folder = root / version
+    _check(folder / MANIFEST, digest)
+    manifest = json.loads((folder / MANIFEST).read_bytes())
     if manifest["format"] != FORMAT:
-        raise LayerUnavailableError(f"{root / version} was written by another version of Marquee")
-    stamps = {}
-    for name, expected in manifest["files"].items():
-        file = root / version / name
-        stamps[name] = _stamp(file)
-        if not stamps[name] or _digest(file) != expected:
-            raise LayerUnavailableError(f"{file} is damaged")
-    return Artefact(root / version, version, manifest["tags"], stamps)
+        raise LayerUnavailableError(f"{folder} was written by another version of Marquee")
+    stamps = {name: _check(folder / name, expected) for name, expected in manifest["files"].items()}
+    return Artefact(folder, version, manifest["tags"], stamps)
 
 
 def withdraw(root: Path) -> None:
@@ -131,21 +127,23 @@ class Watched(Generic[Opened]):
         try:
             artefact = open_current(self.root)
             self._open = (artefact, self._opener(artefact))
-        except LayerUnavailableError as error:
-            self._close(error.detail)
+        except (LayerUnavailableError, OSError) as error:
+            # An OSError: what was checked a moment ago is gone, because another version takes its place.
+            self._close(str(error))
         else:
+            self._reason = ""
             LAYER_UP.labels(self.layer).set(1)
             log.info("layer_opened", layer=self.layer, version=artefact.version)
 
     def get(self) -> Opened:
         """What is open. Raises LayerUnavailableError with the reason where nothing is, or not any more."""
-        opened = self._open
-        if opened is None:
+        if self._open is None:
             raise LayerUnavailableError(self._reason)
-        if not opened[0].is_whole():
-            self._close(f"{opened[0].folder} is damaged or gone")
-            raise LayerUnavailableError(self._reason)
-        return opened[1]
+        artefact, opened = self._open
+        if not artefact.is_whole():
+            # To let go of it is up to `refresh`: from here, another thread's new version might be let go of.
+            raise LayerUnavailableError(f"{artefact.folder} is damaged or gone")
+        return opened
 
     def _close(self, reason: str) -> None:
         self._open = None
@@ -156,12 +154,9 @@ class Watched(Generic[Opened]):
 
 
 def _seal(draft: Draft) -> str:
-    names = sorted(path.name for path in draft.folder.iterdir() if path.name not in draft.living)
-    manifest = {
-        "format": FORMAT,
-        "tags": draft.tags,
-        "files": {name: _digest(draft.folder / name) for name in names},
-    }
+    files = sorted(draft.folder.iterdir())
+    digests = {file.name: None if file.name in draft.living else _digest(file) for file in files}
+    manifest = {"format": FORMAT, "tags": draft.tags, "files": digests}
     written = json.dumps(manifest, indent=1).encode()
     (draft.folder / MANIFEST).write_bytes(written)
     for path in (*draft.folder.iterdir(), draft.folder):
@@ -179,10 +174,15 @@ def _point_to(root: Path, version: str, digest: str) -> None:
 
 def _drop_others(root: Path, version: str) -> None:
     for folder in root.iterdir():
-        forgotten = time.time() - FORGOTTEN_SECONDS
-        is_at_work = folder.name.startswith(DRAFT) and folder.stat().st_mtime > forgotten
-        if folder.is_dir() and folder.name != version and not is_at_work:
+        if folder.is_dir() and folder.name != version and not _is_at_work(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_at_work(folder: Path) -> bool:
+    # Another's draft may go, or be published, at any moment.
+    with suppress(FileNotFoundError):
+        return folder.name.startswith(DRAFT) and folder.stat().st_mtime > time.time() - FORGOTTEN_SECONDS
+    return False
 
 
 @contextmanager
@@ -197,6 +197,18 @@ def _stamp(path: Path) -> tuple[int, ...]:
         found = path.stat()
         return found.st_ino, found.st_size, found.st_mtime_ns
     return ()
+
+
+def _check(file: Path, digest: str | None) -> tuple[int, ...]:
+    """What tells the file from others. Raises LayerUnavailableError where it is not what was written."""
+    stamp = _stamp(file)
+    try:
+        is_same = bool(stamp) if digest is None else _digest(file) == digest
+    except OSError as error:
+        raise LayerUnavailableError(f"{file} can't be read: {error.strerror}") from error
+    if not is_same:
+        raise LayerUnavailableError(f"{file} is damaged")
+    return stamp[:1] if digest is None else stamp
 
 
 def _digest(path: Path) -> str:

@@ -27,6 +27,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._failures = 0
         self._next_try = 0.0
+        self._opened_until = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -45,8 +46,13 @@ class Breaker:
             return True
 
     def worked(self) -> bool:
-        """Note an answer; whether this closed the circuit."""
+        """Note an answer; whether this closed the circuit.
+
+        One that was on its way when the circuit opened does not: under load, some always are.
+        """
         with self._lock:
+            if self.is_open and self._clock() < self._opened_until:
+                return False
             was_open = self.is_open
             self._failures = 0
             return was_open
@@ -58,4 +64,6 @@ class Breaker:
             self._failures += 1
             if self.is_open:
                 self._next_try = self._clock() + self._config.pause
+            if self.is_open and not was_open:
+                self._opened_until = self._next_try
             return self.is_open and not was_open

@@ -30,14 +30,17 @@ def database_id(session: Session) -> str:
 
 
 def fingerprint(session: Session, *, model: str) -> dict[str, Any]:
-    """Which database this is, and the state of its films as far as counting tells."""
+    """Which database this is, and the state of its films and their vectors."""
     counts = coverage(session, model=model)
+    # A sum over all: the newest `updated_at` alone says nothing of a transaction that began before another and
+    # ended after it, nor of a vector that was made anew.
+    state = func.hashtextextended(func.concat_ws(" ", Movie.id, Movie.updated_at, Movie.embedding_hash), 0)
     return {
         "database": database_id(session),
         "model": model,
         "movies": counts.total_movies,
         "with_embeddings": counts.with_embeddings,
-        "updated_at": str(session.scalar(select(func.max(Movie.updated_at)))),
+        "films": str(session.scalar(select(func.sum(state)))),
     }
 
 

@@ -21,7 +21,9 @@ def embed_pending(encoder: Encoder) -> int:
     waiting = embedding_coverage(model).pending
     done = 0
     bar: tqdm[Any]
-    with tqdm(total=waiting, desc="embedding", unit=" films", disable=not waiting) as bar:
+    with tqdm(
+        total=waiting, desc="embedding", unit=" films", leave=None, disable=None if waiting else True
+    ) as bar:
         while encoded := _one_pass(encoder, bar):
             done += encoded
     return done

@@ -8,7 +8,7 @@ from scipy.sparse.linalg import svds
 RANK = 32
 """More is worse on MovieLens, with this method."""
 SMALLER_SIDE_A_RANK = 10
-"""Fewer people or films than this for each factor would be learned by heart, not generalised."""
+"""Fewer people or films with an opinion than this for each factor would be learned by heart, not generalised."""
 
 
 def item_factors(matrix: csr_array, *, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -24,13 +24,14 @@ def item_factors(matrix: csr_array, *, rng: np.random.Generator) -> NDArray[np.f
     Returns:
         V, shape (films, rank); a film that nobody did anything with has a row of zeros.
     """
-    people, films = matrix.shape
-    rank = min(RANK, max(1, min(people, films) // SMALLER_SIDE_A_RANK))
-    start = rng.standard_normal(min(people, films))
+    touched = np.unique(matrix.indices)
+    people = int((np.diff(matrix.indptr) > 0).sum())
+    rank = min(RANK, max(1, min(people, len(touched)) // SMALLER_SIDE_A_RANK))
+    start = rng.standard_normal(min(matrix.shape))
     _, _, transposed = svds(matrix.astype(np.float64), k=rank, v0=start)
     factors = transposed.T
     # The sign of a singular vector is arbitrary: fixed here, so that two machines agree.
     factors *= np.where(factors[np.abs(factors).argmax(axis=0), np.arange(rank)] < 0, -1.0, 1.0)
-    untouched = np.asarray(abs(matrix).sum(axis=0)).ravel() == 0
-    factors[untouched] = 0
-    return np.ascontiguousarray(factors, dtype=np.float32)
+    placed = np.zeros(factors.shape, dtype=np.float32)
+    placed[touched] = factors[touched]
+    return placed

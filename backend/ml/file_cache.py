@@ -116,14 +116,12 @@ class CacheKeeper:
         None where the whole cache had to be written anew: missing, damaged, of another model or another database.
         """
         cache = self._find()
-        changes = None if cache is None else self._changes(cache)
-        if cache is None or changes is None:
-            build_cache(self._settings)
-            return None
-        changed, seen = changes
-        if changed:
-            cache.people.update(changed, seen=seen)
-        return len(changed)
+        with suppress(LayerUnavailableError):
+            if cache is not None and (changes := self._changes(cache)) is not None:
+                changed, seen = changes
+                return cache.people.update(changed, seen=seen) if changed else 0
+        build_cache(self._settings)
+        return None
 
     def _find(self) -> FileCache | None:
         self._watched.refresh()

@@ -1,6 +1,7 @@
 """Films as columns in memory or in mapped files: what filters ask of them, and what renders them."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from io import BytesIO
@@ -34,7 +35,8 @@ COLUMNS = np.dtype(
         ("end", "i8"),
     ]
 )
-"""One bit a genre; 0 and empty mean unknown; begin and end frame the film's JSON among the rows."""
+"""One bit a genre; -1 and empty mean unknown; begin and end frame the film's JSON among the rows."""
+UNKNOWN = -1
 MOST_GENRES = 64
 SUMMARY = tuple(column.key for column in SUMMARY_COLUMNS)
 DETAIL = tuple(column.key for column in DETAIL_COLUMNS)
@@ -68,12 +70,8 @@ class FilmTable:
 
     def find(self, ref: MovieRef) -> int | None:
         """The index of a film, by TMDB or IMDb id."""
-        if isinstance(ref, int):
-            place = int(np.searchsorted(self.ids, ref))
-            return place if place < len(self) and self.ids[place] == ref else None
-        order, names = self._by_imdb_id
-        place = int(np.searchsorted(names, ref.encode()))
-        return int(order[place]) if place < len(names) and names[place] == ref.encode() else None
+        places = self._places(ref)
+        return int(places[0]) if len(places) else None
 
     def allowed(self, filters: Filters, *, include_adult: bool) -> Bools:
         """Which films the filters let through, as `catalog.store.filter_conditions` has it."""
@@ -85,9 +83,9 @@ class FilmTable:
         )
         for low, high, name in bounds:
             if low is not None:
-                chosen &= (columns[name] >= low) & (columns[name] > 0)
+                chosen &= (columns[name] >= low) & (columns[name] != UNKNOWN)
             if high is not None:
-                chosen &= (columns[name] <= high) & (columns[name] > 0)
+                chosen &= (columns[name] <= high) & (columns[name] != UNKNOWN)
         if filters.vote_average_min is not None:
             chosen &= columns["vote_average"] >= filters.vote_average_min
         if filters.vote_count_min is not None:
@@ -98,7 +96,8 @@ class FilmTable:
             chosen &= self._any_of(filters.genre)
         if filters.exclude_genre:
             chosen &= ~self._any_of(filters.exclude_genre)
-        chosen[[place for ref in filters.exclude if (place := self.find(ref)) is not None]] = False
+        for ref in filters.exclude:
+            chosen[self._places(ref)] = False
         return chosen
 
     def kindred(self, index: int) -> Bools:
@@ -133,6 +132,15 @@ class FilmTable:
         order = np.argsort(self.columns["imdb_id"], kind="stable")
         return order, self.columns["imdb_id"][order]
 
+    def _places(self, ref: MovieRef) -> Indexes:
+        """None, one, or several: two films may have one IMDb id, where TMDB is wrong."""
+        if isinstance(ref, int):
+            place = bisect_left(self.ids, ref)
+            return np.arange(place, place + (place < len(self) and self.ids[place] == ref))
+        order, names = self._by_imdb_id
+        begin, end = (np.searchsorted(names, ref.encode(), side) for side in ("left", "right"))
+        return order[begin:end]
+
     def _any_of(self, names: Sequence[str]) -> Bools:
         wanted = np.uint64(sum(self._bits.get(name, 0) for name in set(names)))
         found: Bools = (self.columns["genres"] & wanted) != 0
@@ -165,8 +173,8 @@ def _collect(films: Iterable[Mapping[str, Any]], rows: BinaryIO) -> tuple[NDArra
             (
                 film["id"],
                 (film["imdb_id"] or "").encode(),
-                film["release_year"] or 0,
-                film["runtime"] or 0,
+                UNKNOWN if film["release_year"] is None else film["release_year"],
+                UNKNOWN if film["runtime"] is None else film["runtime"],
                 film["vote_average"],
                 film["vote_count"],
                 (film["original_language"] or "").encode(),

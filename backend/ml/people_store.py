@@ -51,8 +51,10 @@ class PeopleFile:
         self._lock = threading.Lock()
         try:
             self._connection = sqlite3.connect(
-                f"file:{path}?mode=rw", uri=True, timeout=WAIT_SECONDS, check_same_thread=False
+                f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=WAIT_SECONDS, check_same_thread=False
             )
+            # Who was erased is not to be found in the file's free pages either.
+            self._connection.execute("PRAGMA secure_delete = ON")
             self._one("SELECT up_to FROM seen")
         except sqlite3.Error as error:
             raise LayerUnavailableError(f"{path} is damaged: {error}") from error
@@ -85,19 +87,34 @@ class PeopleFile:
         assert row is not None
         return int(row[0])
 
-    def update(self, people: Sequence[Person], *, seen: int) -> None:
-        """Put these people in place of what was here about them, in one transaction."""
-        with self._lock, self._connection:
-            # First: someone who was erased and came back has another id now, and the same name.
-            self._connection.executemany("DELETE FROM people WHERE id = ?", [(person.id,) for person in people])
-            for person in people:
-                _put(self._connection, person)
-            self._connection.execute("UPDATE seen SET up_to = ?", (seen,))
+    def update(self, people: Sequence[Person], *, seen: int) -> int:
+        """Put these people in place of what was here about them, in one transaction; how many are not as before.
+
+        While a transaction stays open in the database, the same people come again with every look.
+        """
+        people = [person for person in people if self._differs(person)]
+        if not people and seen <= self.seen:
+            return 0
+        ids = [(person.id,) for person in people]
+        try:
+            with self._lock, self._connection:
+                # First: someone who was erased and came back has another id now, and the same name.
+                self._connection.executemany("DELETE FROM people WHERE id = ?", ids)
+                for person in people:
+                    _put(self._connection, person)
+                self._connection.execute("UPDATE seen SET up_to = ?", (seen,))
+        except sqlite3.Error as error:
+            raise LayerUnavailableError(f"{self._path} can't be written: {error}") from error
+        return len(people)
 
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
             self._connection.close()
+
+    def _differs(self, person: Person) -> bool:
+        known = self._one("SELECT external_id, acts FROM people WHERE id = ?", person.id)
+        return known != (None if person.external_id is None else (person.external_id, person.acts.tobytes()))
 
     def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
         try:

@@ -1,6 +1,6 @@
 """The last resort: the best-known films of the bundled catalogue, with neither database nor files."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import ClassVar
 
@@ -27,7 +27,11 @@ class PopularRecommender(ArrayRecommender):
     def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
         """Popular films that share a genre; of a film that is not among the bundled ones nothing is known."""
         if self.films.find(ref) is None:
-            return self._popular(self._allowed(request.filters, None, not_counting=()), request)
+            answer = self._popular(self._allowed(request.filters, None, not_counting=()), request)
+            if request.explain:
+                for row in answer.rows:
+                    row["why"] = [{"kind": "popular"}]
+            return replace(answer, cold_start=False)
         return super().similar(ref, request, user_id=user_id)
 
 

@@ -85,6 +85,8 @@ class Layers:
         self.cache = Watched("file_cache", cache_folder(settings), open_cache)
         self.model = Watched("svd", models_folder(settings), open_model)
         self.in_use: Source = "pgvector"
+        """Who answered last."""
+        self._said: Source = "pgvector"
         self.database_trouble = ""
         """Why the database last failed to answer."""
         LAYER_UP.labels("pgvector").set(1)
@@ -102,18 +104,25 @@ class Layers:
             self.refresh()
 
     def worked(self, source: Source) -> None:
-        """Note who answered, and say so when it is another than before."""
-        if source == "pgvector" and self.breaker.worked():
-            LAYER_UP.labels("pgvector").set(1)
-        if source != self.in_use:
-            before, self.in_use = self.in_use, source
-            log.warning("layer_in_use", layer=source, before=before, database=self.database_trouble)
+        """Note who answered. Said is only what lasts: one request that was handed on is counted, not logged."""
+        self.in_use = source
+        if source == "pgvector":
+            if self.breaker.worked():
+                LAYER_UP.labels("pgvector").set(1)
+                self._say(source)
+        elif self.breaker.is_open:
+            self._say(source)
 
     def database_failed(self, reason: str) -> None:
         """Note that the database did not answer, and why."""
         self.database_trouble = reason
         if self.breaker.failed():
             LAYER_UP.labels("pgvector").set(0)
+
+    def _say(self, source: Source) -> None:
+        if source != self._said:
+            before, self._said = self._said, source
+            log.warning("layer_in_use", layer=source, before=before, database=self.database_trouble)
 
 
 class Recommender:
@@ -175,6 +184,8 @@ class Recommender:
                 with time_budget(self._layers.config.budget) if source == "pgvector" else nullcontext():
                     result = ask(layer())
             except FAILURES as error:
+                # Whoever asks again in this session finds a connection that works.
+                self.database.db.rollback()
                 self._layers.database_failed(_one_line(error))
             except LayerUnavailableError:
                 continue
