@@ -51,7 +51,8 @@ def get_engine() -> Engine:
         url,
         pool_size=settings.db_pool_size,
         max_overflow=0,
-        pool_timeout=5,
+        # Who waits longer for a connection is better served by another layer, or told to come back.
+        pool_timeout=1,
         pool_pre_ping=True,
         # A new session picks up what `ALTER DATABASE … SET` says of the index: within a minute, everywhere.
         pool_recycle=60,
@@ -64,6 +65,19 @@ def get_engine() -> Engine:
 def SessionLocal() -> Session:  # noqa: N802 - the name is the specification's
     """A session of this process's database; close it, or use it in a `with`."""
     return Session(get_engine(), expire_on_commit=False)
+
+
+@contextmanager
+def reading_session() -> Iterator[Session]:
+    """A session in which nothing is written: where the server goes away after the answer, that is no failure."""
+    session = SessionLocal()
+    try:
+        yield session
+    finally:
+        try:
+            session.close()
+        except DATABASE_GONE:
+            session.invalidate()
 
 
 @contextmanager

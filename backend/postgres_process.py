@@ -170,6 +170,9 @@ class PostgresProcess:
         if self.socket_folder != self.directory:
             self._make_socket_folder()
         options = f"-h '' -p {PORT} -k {shlex.quote(str(self.socket_folder))} -c cluster_name={self.name}"
+        if sys.platform == "linux":
+            # After a crash the whole file system is synchronised at once, and not file by file: seconds less.
+            options += " -c recovery_init_sync_method=syncfs"
         files = ("-D", self.directory, "-l", self._log)
         waiting = ("-w", "-t", str(LAUNCH_SECONDS))
         done = self._run("pg_ctl", *files, "-o", options, *waiting, "start", folder=self.directory)

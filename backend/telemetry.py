@@ -42,4 +42,6 @@ def configure_logging(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     # Libraries speak through the standard library; only what needs attention is let through.
+    # But for connections that died with their server, each with a stack: of that the layers tell, in one line.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")

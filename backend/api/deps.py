@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from backend.api.inputs import MovieId, Person
 from backend.api.render import RecommendationIds
 from backend.config import Settings
-from backend.database import SessionLocal
+from backend.database import reading_session
 from backend.errors import ModelError
 from backend.ml.encoder import Encoder, get_encoder
 from backend.ml.pgvector_statements import Vector384
@@ -57,7 +57,7 @@ class Words:
 
 def get_session() -> Iterator[Session]:
     """A session for reading; nothing is committed."""
-    with SessionLocal() as session:
+    with reading_session() as session:
         yield session
 
 

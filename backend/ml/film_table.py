@@ -1,8 +1,10 @@
 """Films as columns in memory or in mapped files: what filters ask of them, and what renders them."""
 
 import math
+import os
+import weakref
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from backend.catalog.filters import Filters, MovieRef
 from backend.catalog.records import GENRE_IDS
 from backend.catalog.store import DETAIL_COLUMNS, SUMMARY_COLUMNS
+from backend.errors import LayerUnavailableError
 from backend.ml.artefact import Artefact, Draft
 
 Bools = NDArray[np.bool_]
@@ -46,10 +49,10 @@ FILMS, ROWS = "films.npy", "rows.bin"
 class FilmTable:
     """Films in the order of their ids; an *index* is a film's place in it."""
 
-    def __init__(self, columns: NDArray[Any], rows: bytes | memoryview, genres: Sequence[str]) -> None:
+    def __init__(self, columns: NDArray[Any], read: Callable[[int, int], bytes], genres: Sequence[str]) -> None:
         self.columns = columns
         self.ids: NDArray[np.int32] = np.ascontiguousarray(columns["id"])
-        self._rows = rows
+        self._read = read
         self._bits = {name: 1 << bit for bit, name in enumerate(genres)}
 
     @classmethod
@@ -57,13 +60,26 @@ class FilmTable:
         """A table in memory of films in the order of ids, each with the columns of a detail, adult and quality."""
         rows = BytesIO()
         columns, genres = _collect(films, rows)
-        return cls(columns, rows.getvalue(), genres)
+        written = rows.getvalue()
+        return cls(columns, lambda begin, end: written[begin:end], genres)
 
     @classmethod
     def open(cls, artefact: Artefact) -> "FilmTable":
-        """The table that `write_films` put there, mapped."""
-        rows = np.memmap(artefact.folder / ROWS, mode="r") if (artefact.folder / ROWS).stat().st_size else b""
-        return cls(artefact.array(FILMS), memoryview(rows), artefact.tags["genres"])  # type: ignore[arg-type]
+        """The table that `write_films` put there: columns in memory, rows read as they are asked for.
+
+        It goes on working when the folder is removed, and reading a file that was cut is no more than an error.
+        """
+        descriptor = os.open(artefact.folder / ROWS, os.O_RDONLY)
+
+        def read(begin: int, end: int) -> bytes:
+            written = os.pread(descriptor, end - begin, begin)
+            if len(written) < end - begin:
+                raise LayerUnavailableError(f"{artefact.folder / ROWS} is damaged")
+            return written
+
+        table = cls(np.array(artefact.array(FILMS)), read, artefact.tags["genres"])
+        weakref.finalize(table, os.close, descriptor)
+        return table
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -115,7 +131,10 @@ class FilmTable:
     def details(self, index: int) -> dict[str, Any]:
         """All that is known of a film."""
         begin, end = self.columns["begin"][index], self.columns["end"][index]
-        return dict(orjson.loads(self._rows[begin:end]))
+        try:
+            return dict(orjson.loads(self._read(begin, end)))
+        except orjson.JSONDecodeError as error:
+            raise LayerUnavailableError("the file that films are rendered from is damaged") from error
 
     def summary(self, index: int) -> dict[str, Any]:
         """What a row of a list shows."""

@@ -1,4 +1,4 @@
-"""The last resort: the best-known films of the bundled catalogue, with neither database nor files."""
+"""The last resort: well-known films, with neither database nor files."""
 
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -12,20 +12,21 @@ from backend.catalog.sources import read_starter
 from backend.ml.answer import Answer, Request, Source
 from backend.ml.array_recommender import ArrayRecommender, Space
 from backend.ml.film_table import FilmTable, quality
+from backend.ml.people_store import PeopleFile
 
 
 class PopularRecommender(ArrayRecommender):
-    """Knows nobody, and no film but the bundled ones: the same popular films for everyone."""
+    """The same popular films for everyone, but for what they had as far as that is known."""
 
     source: ClassVar[Source] = "popular"
 
-    def __init__(self, films: FilmTable, *, include_adult: bool = False) -> None:
+    def __init__(self, films: FilmTable, people: PeopleFile | None = None, *, include_adult: bool = False) -> None:
         nowhere = np.zeros((len(films), 1), dtype=np.float32)
         space = Space(items=nowhere, units=nowhere, known=np.zeros(len(films), dtype=bool))
-        super().__init__(films, None, space, version="popular", include_adult=include_adult)
+        super().__init__(films, people, space, version="popular", include_adult=include_adult)
 
     def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
-        """Popular films that share a genre; of a film that is not among the bundled ones nothing is known."""
+        """Popular films that share a genre; of a film that is not among these, nothing is known."""
         if self.films.find(ref) is None:
             answer = self._popular(self._allowed(request.filters, None, not_counting=()), request)
             if request.explain:

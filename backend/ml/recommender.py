@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -16,10 +16,12 @@ from backend.config import Settings
 from backend.database import DATABASE_GONE, time_budget
 from backend.errors import LayerUnavailableError, MovieNotFoundError, UnavailableError
 from backend.ml.answer import Answer, Request, Rows, Source
-from backend.ml.artefact import Watched
+from backend.ml.artefact import Artefact, Watched
 from backend.ml.breaker import Breaker, BreakerConfig
 from backend.ml.embedding_recommender import EmbeddingRecommender
 from backend.ml.file_cache import FileCache, cache_folder
+from backend.ml.film_table import FilmTable
+from backend.ml.people_store import PeopleFile
 from backend.ml.pgvector_recommender import PgvectorConfig, PgvectorRecommender
 from backend.ml.pgvector_statements import Vector384
 from backend.ml.popular_recommender import PopularRecommender, bundled_films
@@ -87,14 +89,18 @@ class Layers:
         self.in_use: Source = "pgvector"
         """Who answered last."""
         self._said: Source = "pgvector"
+        self._last_known: tuple[FilmTable, PeopleFile | None] | None = None
         self.database_trouble = ""
         """Why the database last failed to answer."""
         LAYER_UP.labels("pgvector").set(1)
 
     def refresh(self) -> None:
         """Follow the files: open what is new, let go of what is gone."""
-        self.cache.refresh()
-        self.model.refresh()
+        for layer in (self.model, self.cache):
+            layer.refresh()
+            with suppress(LayerUnavailableError):
+                opened = layer.get()
+                self._last_known = (opened.films, opened.people)
 
     def watch(self, stop: threading.Event) -> None:
         """Do so until `stop` is set; the body of a thread."""
@@ -102,6 +108,17 @@ class Layers:
         self.refresh()
         while not stop.wait(WATCH_SECONDS):
             self.refresh()
+
+    def get_popular(self) -> Layer:
+        """What answers when all else fails: with the films last known here, or else the bundled ones."""
+        if self._last_known is None:
+            return self.get_bundled()
+        films, people = self._last_known
+        return PopularRecommender(films, people, include_adult=self.settings.include_adult)
+
+    def get_bundled(self) -> Layer:
+        """The same with the films of the bundled catalogue, which can't be gone."""
+        return PopularRecommender(bundled_films(), include_adult=self.settings.include_adult)
 
     def worked(self, source: Source) -> None:
         """Note who answered. Said is only what lasts: one request that was handed on is counted, not logged."""
@@ -206,18 +223,17 @@ class Recommender:
             yield "pgvector", lambda: self.database
         yield "file_cache", self._layers.cache.get
         yield "svd", self._layers.model.get
-        yield "popular", self._popular
+        yield "popular", self._layers.get_popular
+        # What is remembered may be of files that have been damaged since.
+        yield "popular", self._layers.get_bundled
 
-    def _popular(self) -> Layer:
-        return PopularRecommender(bundled_films(), include_adult=self._layers.settings.include_adult)
 
-
-def _open_cache(artefact: Any, *, settings: Settings) -> Layer:
+def _open_cache(artefact: Artefact, *, settings: Settings) -> EmbeddingRecommender:
     cache = FileCache.open(artefact, model=settings.embedding_model)
     return EmbeddingRecommender(cache, include_adult=settings.include_adult)
 
 
-def _open_model(artefact: Any, *, settings: Settings) -> Layer:
+def _open_model(artefact: Artefact, *, settings: Settings) -> SVDRecommender:
     return SVDRecommender(SVDModel.open(artefact), include_adult=settings.include_adult)
 
 

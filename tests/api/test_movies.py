@@ -71,7 +71,7 @@ def test_the_detail_of_a_film_is_all_that_is_known(client: TestClient, name: str
     assert told["directors"] == ["John Lasseter"]
     assert told["imdb_id"] == "tt0114709"
     assert (told["budget"], told["revenue"]) == (30_000_000, 373_554_033)
-    assert told["overview"] is None
+    assert (told["overview"], told["keywords"]) == (film.overview, film.keywords)
 
 
 def test_the_detail_has_what_only_some_films_have(client: TestClient, add_film: Films) -> None:
@@ -186,11 +186,11 @@ def test_until_the_encoder_is_there_words_can_not_be_weighed(make_app: Callable[
     assert_problem(response, 503, code="embedding_model_unusable")
     assert response.headers["Retry-After"] == "1"
     assert client.post("/recommendations", json={"liked": [MATRIX]}).status_code == 200
-    assert get(client, "/health/ready") == {"status": "ok", "encoder": "loading"}
+    assert get(client, "/health/ready") == {"status": "ok", "encoder": "loading", "layer": "pgvector"}
 
 
 def test_ready_means_that_there_are_films_and_an_encoder(client: TestClient) -> None:
-    assert get(client, "/health/ready") == {"status": "ok", "encoder": "loaded"}
+    assert get(client, "/health/ready") == {"status": "ok", "encoder": "loaded", "layer": "pgvector"}
     assert get(client, "/health/live") == {"status": "ok"}
 
 

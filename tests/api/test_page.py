@@ -167,10 +167,14 @@ def test_an_open_service_keeps_no_key(client: TestClient) -> None:
     assert "set-cookie" not in answer.headers
 
 
-def test_without_the_database_it_asks_for_patience(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_needs_the_database_asks_for_patience_without(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = TestClient(make_app())
     nowhere = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/none")
     monkeypatch.setattr(database, "get_engine", lambda: nowhere)
-    answer = client.get("/", params={"film": TOY_STORY})
+    answer = client.get("/", params={"q": "toy"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.headers["content-type"].startswith("text/html")
     assert "Not available at the moment" in answer.text
+    assert ">Toy Story</h1>" in client.get("/", params={"film": TOY_STORY}).text

@@ -1,9 +1,11 @@
 """Films as columns: the same films pass the same filters, and look the same, as in the database."""
 
 import datetime as dt
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -17,10 +19,10 @@ from backend.catalog.filters import NO_FILTERS, Filters, MovieRef
 from backend.catalog.records import GENRE_IDS, MovieRecord
 from backend.catalog.store import browse, filter_conditions, get_detail, movie_is, upsert, visible
 from backend.config import PACKAGED_MODEL
-from backend.errors import MovieNotFoundError
-from backend.ml.artefact import open_current, publishing
+from backend.errors import LayerUnavailableError, MovieNotFoundError
+from backend.ml.artefact import Artefact, open_current, publishing
 from backend.ml.cache_store import stream_films
-from backend.ml.film_table import FILMS, MOST_GENRES, SUMMARY, FilmTable, quality, write_films
+from backend.ml.film_table import DETAIL, MOST_GENRES, ROWS, SUMMARY, FilmTable, quality, write_films
 from backend.models import Movie
 from tests.conftest import rolled_back
 
@@ -65,6 +67,15 @@ AWKWARD = (
     MovieRecord(id=78, title="Zero minutes", genres=["War"]),
     MovieRecord(id=LAST, title="Last", release_date=dt.date(9999, 12, 31), vote_count=10**9, vote_average=6.5),
 )
+ONE: dict[str, Any] = {
+    "id": 1,
+    "title": "Bare",
+    "genres": [],
+    "vote_average": 0,
+    "vote_count": 0,
+    "adult": False,
+    "quality": 0,
+}
 REFS: tuple[MovieRef, ...] = (*(film.id for film in AWKWARD), 0, 10, 79, 2**31, 2**40, SHARED, ALONE, "tt9999999")
 
 
@@ -243,10 +254,23 @@ def test_a_table_of_no_films(tmp_path: Path) -> None:
         assert table.indexes_of(np.array([1, 2])).tolist() == [-1, -1]
 
 
-def test_columns_and_rows_are_mapped(both: Both) -> None:
-    mapped, _ = both.tables
-    assert isinstance(mapped.columns, np.memmap)
-    assert mapped.columns.filename is not None
-    assert Path(mapped.columns.filename).name == FILMS
-    assert isinstance(mapped._rows, memoryview)
-    assert isinstance(mapped._rows.obj, np.memmap)
+def published(root: Path) -> Artefact:
+    """One film, in files."""
+    with publishing(root) as draft:
+        write_films([dict.fromkeys(DETAIL) | ONE], draft)
+    return open_current(root)
+
+
+def test_films_stay_readable_when_the_folder_is_removed(tmp_path: Path) -> None:
+    table = FilmTable.open(published(tmp_path))
+    shutil.rmtree(tmp_path)
+    assert table.details(0)["title"] == "Bare"
+
+
+@pytest.mark.parametrize("damage", [b"", b"{" * 2000], ids=["cut", "overwritten"])
+def test_a_file_that_is_damaged_under_a_reader_is_an_error_and_no_crash(tmp_path: Path, damage: bytes) -> None:
+    artefact = published(tmp_path)
+    table = FilmTable.open(artefact)
+    (artefact.folder / ROWS).write_bytes(damage)
+    with pytest.raises(LayerUnavailableError):
+        table.details(0)

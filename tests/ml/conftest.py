@@ -1,0 +1,40 @@
+"""The checkerboard, in a database and in files."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import create_engine
+
+from backend import database
+from backend.config import Settings
+from backend.embedded_postgres import EmbeddedPostgres
+from backend.migrations import migrate
+from backend.ml.file_cache import build_cache
+from backend.ml.training import train
+from tests.conftest import make_database
+from tests.ml.checkerboard import World, all_films, all_people, fill
+from tests.test_embedded_postgres import temporary_home
+
+
+@pytest.fixture(scope="session")
+def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The checkerboard with its cache and its model; leave all of it as it is."""
+    engine = create_engine(make_database(postgres), connect_args=database.CONNECT_ARGS)
+    migrate(engine)
+    fill(engine)
+    settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("world"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "get_engine", lambda: engine)
+        build_cache(settings)
+        train(settings)
+    yield World(engine, settings, all_films(), all_people())
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[EmbeddedPostgres]:
+    """A server that no other test uses, so that it may be frozen."""
+    with temporary_home() as home:
+        server = EmbeddedPostgres(home / "postgres")
+        server.start()
+        yield server

@@ -1,0 +1,150 @@
+"""The circuit breaker: who fails again and again is left alone, and tried by one at a time."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from backend.ml.breaker import Breaker, BreakerConfig
+
+FAILURES, PAUSE = 3, 5.0
+
+
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breaker(clock: Clock) -> Breaker:
+    return Breaker(BreakerConfig(failures=FAILURES, pause=PAUSE), clock=clock)
+
+
+@pytest.fixture
+def opened(breaker: Breaker) -> Breaker:
+    """One that is open since this moment."""
+    for _ in range(FAILURES):
+        breaker.failed()
+    return breaker
+
+
+def in_threads(ask: Callable[[], bool], *, threads: int = 16) -> list[bool]:
+    """What each of many threads is told that ask at the same moment."""
+    together = threading.Barrier(threads)
+
+    def ask_together() -> bool:
+        together.wait()
+        return ask()
+
+    with ThreadPoolExecutor(threads) as pool:
+        asked = [pool.submit(ask_together) for _ in range(threads)]
+        return [one.result() for one in asked]
+
+
+def test_who_works_is_always_asked(breaker: Breaker) -> None:
+    for _ in range(10):
+        assert breaker.lets_through()
+        assert breaker.worked() is False
+    assert not breaker.is_open
+
+
+def test_a_few_failures_do_no_harm(breaker: Breaker) -> None:
+    for _ in range(FAILURES - 1):
+        assert breaker.failed() is False
+        assert breaker.lets_through()
+    assert not breaker.is_open
+
+
+def test_only_failures_in_a_row_count(breaker: Breaker) -> None:
+    for _ in range(10):
+        breaker.failed()
+        breaker.failed()
+        assert breaker.worked() is False
+    assert not breaker.is_open
+
+
+def test_the_failure_that_opens_it_is_told_once(breaker: Breaker) -> None:
+    assert [breaker.failed() for _ in range(FAILURES + 3)] == [False] * (FAILURES - 1) + [True] + [False] * 3
+    assert breaker.is_open
+
+
+def test_while_it_is_open_nobody_asks_until_the_pause_is_over(opened: Breaker, clock: Clock) -> None:
+    assert not opened.lets_through()
+    clock.now += PAUSE - 0.001
+    assert not opened.lets_through()
+    clock.now += 0.001
+    assert opened.lets_through()
+
+
+def test_one_asks_and_the_others_wait_for_another_pause(opened: Breaker, clock: Clock) -> None:
+    clock.now += PAUSE
+    assert opened.lets_through()
+    assert not opened.lets_through()
+    # Nothing is known of the try: it was a film that is not there, or a bug.
+    clock.now += PAUSE
+    assert opened.lets_through()
+
+
+def test_a_try_that_fails_costs_a_whole_pause_from_then_on(opened: Breaker, clock: Clock) -> None:
+    clock.now += PAUSE
+    assert opened.lets_through()
+    clock.now += PAUSE / 2
+    assert opened.failed() is False
+    clock.now += PAUSE / 2
+    assert not opened.lets_through()
+    clock.now += PAUSE / 2
+    assert opened.lets_through()
+
+
+def test_an_answer_closes_it_and_that_is_told_once(opened: Breaker, clock: Clock) -> None:
+    clock.now += PAUSE
+    assert opened.lets_through()
+    assert opened.worked() is True
+    assert opened.worked() is False
+    assert not opened.is_open
+    assert all(opened.lets_through() for _ in range(10))
+    assert [opened.failed() for _ in range(FAILURES)] == [False] * (FAILURES - 1) + [True]
+
+
+def test_of_many_that_come_at_once_exactly_one_is_the_try(opened: Breaker, clock: Clock) -> None:
+    for _ in range(5):
+        assert sum(in_threads(opened.lets_through)) == 0
+        clock.now += PAUSE
+        assert sum(in_threads(opened.lets_through)) == 1
+
+
+def test_many_that_fail_at_once_open_it_once_and_many_that_work_close_it_once(
+    breaker: Breaker, clock: Clock
+) -> None:
+    assert sum(in_threads(breaker.failed)) == 1
+    clock.now += PAUSE
+    assert sum(in_threads(breaker.worked)) == 1
+
+
+def test_an_answer_that_was_on_its_way_when_it_opened_does_not_close_it(opened: Breaker, clock: Clock) -> None:
+    assert opened.worked() is False
+    clock.now += PAUSE - 0.001
+    assert opened.worked() is False
+    assert opened.is_open
+    clock.now += 0.001
+    assert opened.lets_through()
+    assert opened.worked() is True
+
+
+def test_by_itself_it_tries_every_second(clock: Clock) -> None:
+    breaker = Breaker(clock=clock)
+    assert [breaker.failed() for _ in range(3)] == [False, False, True]
+    assert not breaker.lets_through()
+    clock.now += 1
+    assert breaker.lets_through()
