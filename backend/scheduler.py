@@ -40,6 +40,7 @@ FOLLOW_SECONDS = 20
 GRACE_SECONDS = 86_400
 """A machine that slept through the night does its jobs on waking: one moment of a day is always within a day."""
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TROUBLE = (DBAPIError, PoolTimeoutError, AppError, OSError)
 """What comes of a database or a disk that can't be used at the moment."""
 
@@ -56,6 +57,8 @@ def run_scheduler(settings: Settings, *, while_stdin_is_open: bool = False) -> N
     stop = threading.Event()
     if embedded := get_embedded_postgres():
         threading.Thread(target=embedded.supervise, args=(stop,), name="postgres", daemon=True).start()
+    follow = CacheFollower(settings).keep_following
+    threading.Thread(target=follow, args=(stop,), name="file cache", daemon=True).start()
     scheduler = Scheduler(engine, settings, ending)
     clock = make_clock(settings, scheduler)
     clock.start()
@@ -71,13 +74,15 @@ class Ending:
 
     def __init__(self) -> None:
         self.begun = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:
             signal.signal(number, self._end)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
-        if not self.begun:
-            self.begun = True
-            raise SystemExit(0)
+        self.begun = True
+        # Not by a handler that does nothing: Python takes its handlers away before it has quite ended.
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(0)
 
 
 class Scheduler:
@@ -164,6 +169,12 @@ class CacheFollower:
         self._look: Callable[[], object] = self._keeper.ensure
         self._health = Health("file_cache", settings)
 
+    def keep_following(self, stop: threading.Event) -> None:
+        """Do so until `stop` is set; for a daemon thread: one that is waited for would delay the end."""
+        self.follow()
+        while not stop.wait(FOLLOW_SECONDS):
+            self.follow()
+
     def follow(self) -> None:
         """Bring the cache to what the database holds: the first time all of it, later what people did."""
         try:
@@ -176,7 +187,7 @@ class CacheFollower:
 
 
 def make_clock(settings: Settings, scheduler: Scheduler) -> BackgroundScheduler:
-    """What tells the scheduler that a job is due, and follows what people do."""
+    """What tells the scheduler that a job is due."""
     # What it would say of late and long runs, our own log says better.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     clock = BackgroundScheduler(
@@ -184,8 +195,6 @@ def make_clock(settings: Settings, scheduler: Scheduler) -> BackgroundScheduler:
     )
     for job, hour in job_hours(settings).items():
         clock.add_job(scheduler.put_due, "cron", args=(job, hour), hour=hour, id=job)
-    follower = CacheFollower(settings)
-    clock.add_job(follower.follow, "interval", seconds=FOLLOW_SECONDS, next_run_time=dt.datetime.now(dt.UTC))
     return clock
 
 

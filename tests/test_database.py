@@ -168,11 +168,14 @@ def frozen(server: EmbeddedPostgres) -> Iterator[None]:
     processes: list[psutil.Process] = [head, *head.children()]
     try:
         for process in processes:
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
         yield
     finally:
         for process in processes:
-            process.resume()
+            # A worker that had done its work ends as soon as it may go on.
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def test_a_frozen_server_is_given_up_and_found_again(own_server: EmbeddedPostgres) -> None:

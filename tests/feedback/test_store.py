@@ -219,7 +219,10 @@ def test_an_erased_person_leaves_no_row_in_any_table(session: Session) -> None:
     store.record(session, given + [replace(item, user_id="bob") for item in given])
     ann = session.scalar(text("SELECT id FROM users WHERE external_id = 'ann'"))
     assert store.erase(session, "ann") == 4
-    assert rows_of(session, ann) == {"users": 0, "interactions": 0, "pending_interactions": 0}
+    left = rows_of(session, ann)
+    # That a number, which names nobody any more, is gone: what the file cache has to learn.
+    assert left.pop("people_changes") > 0
+    assert left == {"users": 0, "interactions": 0, "pending_interactions": 0}
     assert store.export(session, "ann") is None
     assert len(kept(session, "bob")) == 3
     assert store.erase(session, "ann") == 0
