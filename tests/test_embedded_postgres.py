@@ -306,6 +306,8 @@ def test_a_server_that_can_not_start_says_why(idle: EmbeddedPostgres) -> None:
             idle.start()
     finally:
         settings.write_text(before)
+        # Whoever has tried to start it counts as a user.
+        idle.stop()
 
 
 # Stale files
