@@ -17,7 +17,7 @@ from backend.api.middleware import BodyLimit, RequestContext
 from backend.api.render import RecommendationIds
 from backend.catalog.pipeline import load_starter_if_empty
 from backend.config import Settings, get_settings
-from backend.database import get_embedded_postgres, get_engine, keep_to_budgets
+from backend.database import get_embedded_postgres, get_engine, keep_to_budgets, session_scope
 from backend.embedded_postgres import exit_on_signals
 from backend.errors import SetupError
 from backend.migrations import migrate
@@ -28,11 +28,12 @@ from backend.ml.recommender import Layers
 from backend.ml.vector_index import ensure_index
 from backend.operations.companion import SchedulerCompanion
 from backend.operations.doctor import examine
+from backend.operations.jobs import request_job
 
 log = structlog.get_logger()
 
 EMBEDDED_BEFORE_SERVING = 5_000
-"""The starter catalogue is a minute's work and worth waiting for; a larger backlog is not."""
+"""The first films are worth waiting for, a minute or so; any other backlog is the scheduler's work."""
 
 DESCRIPTION = """
 Movie recommendations from your own Postgres. Films are identified by their TMDB id (an IMDb id works too),
@@ -100,11 +101,13 @@ def prepare(settings: Settings) -> None:
     loaded = load_starter_if_empty()
     if loaded:
         log.info("starter_catalogue_loaded", films=loaded.upserted.new)
-    waiting = embedding_coverage(settings.embedding_model).pending
-    if 0 < waiting <= EMBEDDED_BEFORE_SERVING:
+    films = embedding_coverage(settings.embedding_model)
+    if films.pending and not films.with_embeddings and films.pending <= EMBEDDED_BEFORE_SERVING:
         embed_pending(get_encoder(settings.embedding_model))
-    elif waiting:
-        log.warning("films_wait_for_embeddings", films=waiting, run="python backend/generate_embeddings.py")
+    elif films.pending:
+        log.info("films_wait_for_embeddings", films=films.pending)
+        with session_scope() as session:
+            request_job(session, "embeddings")
     log.info("index", state=ensure_index(engine, settings))
     CacheKeeper(settings).ensure()
 

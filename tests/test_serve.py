@@ -83,12 +83,17 @@ class Service:
 def data() -> Iterator[Path]:
     """A DATA_DIR with a handful of films in its catalogue."""
     with temporary_home() as home:
-        file = home / "films.jsonl"
-        file.write_text("\n".join(map(json.dumps, FILMS)))
-        command = [sys.executable, "movie_pipeline.py", "--from-file", str(file)]
-        subprocess.run(command, cwd=ROOT, env=environment(home / "data"), check=True, capture_output=True)
+        load(home, FILMS)
         assert is_stopped(home / "data" / "postgres")
         yield home / "data"
+
+
+def load(home: Path, films: list[dict[str, Any]]) -> None:
+    """Put films into the catalogue, without embeddings."""
+    file = home / "films.jsonl"
+    file.write_text("\n".join(map(json.dumps, films)))
+    command = [sys.executable, "movie_pipeline.py", "--from-file", str(file)]
+    subprocess.run(command, cwd=ROOT, env=environment(home / "data"), check=True, capture_output=True)
 
 
 def environment(data: Path, **more: str) -> dict[str, str]:
@@ -198,6 +203,22 @@ def answers_beside_another(service: Service, killed: psutil.Process) -> bool:
     response = service.ask("/similar/862")
     assert response.status_code == 200, response.text
     return EmbeddedPostgres(service.postgres).is_running() and postmaster(service.postgres).pid != killed.pid
+
+
+def test_the_first_films_are_waited_for_and_later_ones_are_embedded_behind_the_answers() -> None:
+    def coverage(service: Service) -> float:
+        return float(service.ask("/stats").json()["coverage_percentage"])
+
+    with temporary_home() as home:
+        load(home, FILMS[:2])
+        with serving(home / "data") as service:
+            assert coverage(service) == 100
+            load(home, FILMS[2:])
+            assert coverage(service) == 50
+            service.end(signal.SIGINT)
+        with serving(home / "data") as service:
+            eventually(lambda: coverage(service) == 100, "the scheduler embeds the others")
+            service.end(signal.SIGINT)
 
 
 def test_beyond_loopback_nobody_comes_in_without_the_key_in_the_link(data: Path) -> None:
