@@ -16,7 +16,7 @@ from backend.feedback.imports import import_movielens
 from backend.migrations import migrate
 from backend.ml.vector_index import ensure_index
 from backend.operations.jobs import JobRunner
-from backend.operations.nightly import fetch_films
+from backend.operations.nightly import fetch_films, whole
 from backend.operations.record import Counts
 
 
@@ -54,11 +54,14 @@ def _fetch_films(pages: int | None) -> None:
     def work(settings: Settings) -> Counts:
         summary, counts = fetch_films(settings, pages=pages)
         fetched.append(summary)
-        return counts
+        return whole(summary, counts)
 
-    JobRunner(get_engine(), settings, {"ingest": work}).run_now("ingest")
-    _report("TMDB", fetched[0], fetched[0].reasons)
-    print(ensure_index(get_engine(), settings))
+    try:
+        JobRunner(get_engine(), settings, {"ingest": work}).run_now("ingest")
+    finally:
+        for summary in fetched:
+            _report("TMDB", summary, summary.reasons)
+            print(ensure_index(get_engine(), settings))
 
 
 def _report(name: str, summary: object, reasons: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from backend.config import get_settings
+from backend.embedded_postgres import exit_on_signals
 from backend.errors import AppError
 from backend.telemetry import configure_logging
 
@@ -21,6 +22,7 @@ def run(main: Main, parser: argparse.ArgumentParser, argv: list[str] | None = No
     """
     parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     arguments = parser.parse_args(argv)
+    exit_on_signals()
     try:
         configure_logging(get_settings())
         main(arguments)

@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     index_hour: int = Field(5, ge=0, le=23, description="Hour of looking after the vector index.")
     train_hour: int = Field(6, ge=0, le=23, description="Hour of training the matrix factorisation.")
     cache_hour: int = Field(7, ge=0, le=23, description="Hour of writing the file cache anew.")
-    db_pool_size: int = Field(10, ge=1, le=200, description="Database connections a process may hold.")
+    db_pool_size: int = Field(10, ge=3, le=200, description="Database connections a process may hold.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_format: Literal["console", "json"] = Field("console", description="For people, or for machines.")
 

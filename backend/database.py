@@ -21,6 +21,10 @@ CONNECT_ARGS = {
     "connect_timeout": 5,
     "application_name": "marquee",
     "options": "-c timezone=utc",
+    # A host that vanishes says nothing: without these, whoever waits for its answer waits for hours.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
 }
 
 DATABASE_GONE = (OperationalError, InterfaceError, PoolTimeoutError)
@@ -57,6 +61,8 @@ def get_engine() -> Engine:
         # A new session picks up what `ALTER DATABASE … SET` says of the index: within a minute, everywhere.
         pool_recycle=60,
         connect_args=CONNECT_ARGS,
+        # What people did is nobody's business who reads a log.
+        hide_parameters=True,
     )
     event.listen(engine, "handle_error", _spare_the_pool)
     return engine

@@ -152,3 +152,14 @@ class TmdbKeyError(TmdbError):
 
     status = 503
     code = "tmdb_key"
+
+
+class JobEndedEarlyError(AppError):
+    """A job did a part of its work."""
+
+    status = 502
+    code = "job_ended_early"
+
+    def __init__(self, detail: str, *, counts: dict[str, int]) -> None:
+        super().__init__(detail)
+        self.counts = counts

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 if __package__ in (None, ""):  # run as a script: the repository is what `backend` is imported from
@@ -22,12 +21,9 @@ def generate_embeddings(arguments: argparse.Namespace) -> None:
     """Encode every film whose text or model is not the one its vector was made from."""
     migrate(get_engine())
     settings = get_settings()
-    started = time.monotonic()
     encoded = JobRunner(get_engine(), settings, JOB_WORK).run_now("embeddings").counts["embedded"]
-    seconds = time.monotonic() - started
     now = embedding_coverage(settings.embedding_model)
-    rate = f" in {seconds:.0f} s ({encoded / seconds:.0f}/s)" if encoded else ""
-    print(f"{encoded:,} films embedded{rate}" if encoded else "Nothing to embed.")
+    print(f"Films embedded: {encoded:,}." if encoded else "Nothing to embed.")
     print(f"coverage: {now.with_embeddings:,} of {now.total_movies:,} films ({now.percentage:.1f} %)")
     print(ensure_index(get_engine(), settings))
 

@@ -19,7 +19,7 @@ from backend.catalog.pipeline import load_starter_if_empty
 from backend.config import Settings, get_settings
 from backend.database import get_embedded_postgres, get_engine, keep_to_budgets, session_scope
 from backend.embedded_postgres import exit_on_signals
-from backend.errors import SetupError
+from backend.errors import LayerUnavailableError, SetupError
 from backend.migrations import migrate
 from backend.ml.embeddings import embed_pending, embedding_coverage
 from backend.ml.encoder import get_encoder
@@ -109,7 +109,11 @@ def prepare(settings: Settings) -> None:
         with session_scope() as session:
             request_job(session, "embeddings")
     log.info("index", state=ensure_index(engine, settings))
-    CacheKeeper(settings).ensure()
+    try:
+        CacheKeeper(settings).ensure()
+    except (OSError, LayerUnavailableError) as error:
+        # The database answers without it, and the scheduler tries again.
+        log.warning("file_cache_not_written", reason=str(error))
 
 
 class _Server(uvicorn.Server):

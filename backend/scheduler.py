@@ -119,9 +119,10 @@ class Scheduler:
         missed = missed_jobs(connection, job_hours(self._settings))
         self._health.is_well()
         if self._is_new:
-            self._is_new = False
-            self._fill()
+            if "ingest" not in missed:
+                self._fill()
             print("The scheduler is running", flush=True)
+            self._is_new = False
         for job, due_at in missed.items():
             _tell(self._runner.run_due(job, due_at))
 
@@ -195,6 +196,8 @@ def make_clock(settings: Settings, scheduler: Scheduler) -> BackgroundScheduler:
     )
     for job, hour in job_hours(settings).items():
         clock.add_job(scheduler.put_due, "cron", args=(job, hour), hour=hour, id=job)
+    # It waits by a clock that stands still while the machine sleeps: with this, for a minute at most.
+    clock.add_job(int, "interval", minutes=1)
     return clock
 
 

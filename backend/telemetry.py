@@ -16,7 +16,6 @@ LATENCY = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 ANSWERS = Counter("marquee_answers_total", "Lists answered, by the layer that answered", ["kind", "source"])
-DATABASE_UP = Gauge("marquee_database_up", "1 while the database answers")
 LAYER_UP = Gauge("marquee_layer_up", "1 while a layer can answer", ["layer"])
 RESTARTS = Counter("marquee_postgres_restarts_total", "Times the embedded PostgreSQL was brought back")
 

@@ -98,9 +98,9 @@ def load(home: Path, films: list[dict[str, Any]]) -> None:
 
 def environment(data: Path, **more: str) -> dict[str, str]:
     """Nothing of this run's own databases, and any free port."""
-    foreign = {"DATABASE_URL", "API_KEYS", "ADMIN_KEY", "HOST", "ROOT_PATH"}
+    foreign = {"TMDB_API_KEY", "DATABASE_URL", "API_KEYS", "ADMIN_KEY", "HOST", "ROOT_PATH"}
     inherited = {name: value for name, value in os.environ.items() if name not in foreign}
-    return inherited | {"DATA_DIR": str(data), "PORT": "0"} | more
+    return inherited | {"DATA_DIR": str(data), "PORT": "0", "TMDB_BASE_URL": "http://127.0.0.1:9"} | more
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from backend.database import reading_session
 from backend.errors import ModelError
 from backend.ml.encoder import Encoder, get_encoder
 from backend.ml.pgvector_statements import Vector384
+from backend.ml.recommender import Layers
 from backend.ml.recommender import Recommender as LayeredRecommender
 
 log = structlog.get_logger()
@@ -79,11 +80,19 @@ def get_ids(request: Request) -> RecommendationIds:
     return ids
 
 
+def ask_database(request: Request) -> Iterator[None]:
+    """For routes that only the database can answer."""
+    layers: Layers = request.app.state.layers
+    with layers.asking_database():
+        yield
+
+
 def get_recommender(request: Request, session: Annotated[Session, Depends(get_session)]) -> LayeredRecommender:
     """What answers, whichever layers there are."""
     return LayeredRecommender(session, request.app.state.layers)
 
 
+AskDatabase = Depends(ask_database)
 ReadSession = Annotated[Session, Depends(get_session)]
 CurrentSettings = Annotated[Settings, Depends(get_settings_of)]
 CurrentWords = Annotated[Words, Depends(get_words)]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import TypeAdapter, ValidationError
 
 from backend.api.access import require_admin
-from backend.api.deps import CurrentIds, MoviePath, PersonPath, ReadSession
+from backend.api.deps import AskDatabase, CurrentIds, MoviePath, PersonPath, ReadSession
 from backend.api.inputs import InteractionBatch, InteractionBody, Interactions
 from backend.api.problems import ADMIN_ONLY, field_error
 from backend.api.render import JSONBytes, RecommendationIds, pages
@@ -20,7 +20,7 @@ from backend.feedback import store
 from backend.feedback.records import NewInteraction
 from backend.feedback.weights import Kind
 
-router = APIRouter(tags=["people"])
+router = APIRouter(tags=["people"], dependencies=[AskDatabase])
 
 _ITEM = TypeAdapter(InteractionBody)
 

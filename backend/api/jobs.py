@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from sqlalchemy import Row
 
 from backend.api.access import require_admin
-from backend.api.deps import CurrentSettings, ReadSession
+from backend.api.deps import AskDatabase, CurrentSettings, ReadSession
 from backend.api.problems import ADMIN_ONLY
 from backend.api.render import JSONBytes
 from backend.api.schemas import JobList, JobRequested
@@ -15,7 +15,7 @@ from backend.database import session_scope
 from backend.operations.hours import JOBS, job_hours, next_due
 from backend.operations.jobs import last_runs, request_job
 
-router = APIRouter(tags=["operations"], dependencies=[Depends(require_admin)], responses=ADMIN_ONLY)
+router = APIRouter(tags=["operations"], dependencies=[Depends(require_admin), AskDatabase], responses=ADMIN_ONLY)
 
 RUN = ("id", "outcome", "due_at", "requested_at", "started_at", "ended_at", "counts", "error")
 

@@ -4,7 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from backend.api.deps import CurrentIds, CurrentSettings, CurrentWords, MoviePath, ReadSession, Recommender
+from backend.api.deps import (
+    AskDatabase,
+    CurrentIds,
+    CurrentSettings,
+    CurrentWords,
+    MoviePath,
+    ReadSession,
+    Recommender,
+)
 from backend.api.inputs import BrowseQuery, SearchQuery
 from backend.api.render import JSONBytes, movie_row, pages, ranked_list
 from backend.api.schemas import GenreCount, MovieDetail, MoviePage, RankedList
@@ -26,7 +34,12 @@ def show_movie(movie_id: MoviePath, recommender: Recommender) -> Response:
     return JSONBytes(movie_row(recommender.detail(movie_id)))
 
 
-@router.get("/genres", response_model=list[GenreCount], summary="The genres and how many films each has")
+@router.get(
+    "/genres",
+    response_model=list[GenreCount],
+    dependencies=[AskDatabase],
+    summary="The genres and how many films each has",
+)
 def list_genres(session: ReadSession, settings: CurrentSettings) -> Response:
     counts = genre_counts(session, include_adult=settings.include_adult)
     return JSONBytes([{"id": GENRE_IDS.get(name), "name": name, "movies": movies} for name, movies in counts])

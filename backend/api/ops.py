@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.orm import Session
 
-from backend.api.deps import CurrentWords, ReadSession, Recommender
+from backend.api.deps import AskDatabase, CurrentWords, ReadSession, Recommender
 from backend.api.problems import DOCUMENTED
 from backend.api.render import JSONBytes
 from backend.api.schemas import Live, Ready, Stats
@@ -21,7 +21,12 @@ router = APIRouter(tags=["operations"])
 health = APIRouter(tags=["operations"], prefix="/health")
 
 
-@router.get("/stats", response_model=Stats, summary="The catalogue, its coverage, the people, the index, the jobs")
+@router.get(
+    "/stats",
+    response_model=Stats,
+    dependencies=[AskDatabase],
+    summary="The catalogue, its coverage, the people, the index, the jobs",
+)
 def stats(recommender: Recommender, session: ReadSession) -> Response:
     feedback = counts(session)
     people = {

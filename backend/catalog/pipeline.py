@@ -50,10 +50,24 @@ def fetch_catalogue(
     """Bring films from TMDB, the best-known first; with `pages`, so many of each curated list and nothing else.
 
     Every batch is a transaction, after which `on_batch` is called while further films are being fetched. What was
-    fetched lately is not fetched again, so an interrupted run is taken up by the next.
-    Raises TmdbError where nothing at all could be had.
+    fetched lately is not fetched again, so an interrupted run is taken up by the next. Where TMDB fails for good
+    after some films have come, the summary says so. Raises TmdbError where nothing at all could be had.
     """
     summary = LoadSummary("failed")
+    try:
+        _fetch(client, pages, summary, on_batch)
+    except TmdbError as error:
+        if not summary.upserted.total:
+            raise
+        summary.ended_by = error
+    if summary.failed and not summary.upserted.total:
+        raise TmdbError(f"No film could be fetched from TMDB; {summary.reasons[0]}")
+    return summary
+
+
+def _fetch(
+    client: TmdbClient, pages: int | None, summary: LoadSummary, on_batch: Callable[[], None] | None
+) -> None:
     bar: tqdm[Any]
     # A failure within the first second is said without a bar.
     bar = tqdm(desc="films", unit=" films", unit_scale=True, mininterval=0.5, delay=1, disable=None)
@@ -65,9 +79,6 @@ def fetch_catalogue(
             if on_batch:
                 on_batch()
         bar.update(summary.upserted.total - bar.n)
-    if summary.failed and not summary.upserted.total:
-        raise TmdbError(f"No film could be fetched from TMDB; {summary.reasons[0]}")
-    return summary
 
 
 def _store(batch: Sequence[Arrival]) -> Upserted:

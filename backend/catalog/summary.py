@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from backend.catalog.store import Upserted
+from backend.errors import TmdbError
 
 FAILURES_NAMED = 20
 
@@ -16,6 +17,8 @@ class LoadSummary:
     upserted: Upserted = field(default_factory=Upserted)
     failed: int = 0
     reasons: list[str] = field(default_factory=list)
+    ended_by: TmdbError | None = None
+    """What ended a fetch before its time; what had come till then is stored."""
 
     def fail(self, what: str, reason: str) -> None:
         """Count something that did not come in."""

@@ -22,13 +22,12 @@ from backend.telemetry import LAYER_UP
 
 log = structlog.get_logger()
 
-FORMAT = 1
 CURRENT = "current"
 """Names the version in force, and the digest of its manifest."""
 MANIFEST = "manifest.json"
 DRAFT = ".draft-"
-FORGOTTEN_SECONDS = 86_400
-"""A draft this old belongs to a process that was killed."""
+RETRY_SECONDS = 30.0
+"""Until what was refused is looked at again: it may have been the moment's fault, such as a lock."""
 
 
 @dataclass
@@ -66,7 +65,13 @@ class Artefact:
 def publishing(root: Path) -> Iterator[Draft]:
     """Fill a draft; at the end of the block it becomes the version in force, and older ones go."""
     root.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=DRAFT, dir=root))
+    _hand_over(root, root.parent)
+    with _locked(root):
+        _drop_dead_drafts(root)
+        folder = Path(tempfile.mkdtemp(prefix=DRAFT, dir=root))
+        # Held until this process ends at most: a draft that nobody holds is of one that was killed.
+        held = os.open(folder, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
     draft = Draft(folder, time.strftime("%Y%m%dT%H%M%S-", time.gmtime()) + folder.name.removeprefix(DRAFT))
     try:
         yield draft
@@ -77,6 +82,7 @@ def publishing(root: Path) -> Iterator[Draft]:
             _drop_others(root, draft.version)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
 
 
 def open_current(root: Path) -> Artefact:
@@ -90,7 +96,7 @@ def open_current(root: Path) -> Artefact:
     folder = root / version
     _check(folder / MANIFEST, digest)
     manifest = json.loads((folder / MANIFEST).read_bytes())
-    if manifest["format"] != FORMAT:
+    if not {"files", "tags"} <= manifest.keys():
         raise LayerUnavailableError(f"{folder} was written by another version of Marquee")
     stamps = {name: _check(folder / name, expected) for name, expected in manifest["files"].items()}
     return Artefact(folder, version, manifest["tags"], stamps)
@@ -117,18 +123,22 @@ class Watched(Generic[Opened]):
         self._pointer: tuple[int, ...] = ()
         self._open: tuple[Artefact, Opened] | None = None
         self._reason = "not opened yet"
+        self._next_try = 0.0
 
     def refresh(self) -> None:
-        """Open what is in force, unless it is open already or has been refused before."""
+        """Open what is in force, unless it is open already or was refused a moment ago."""
         pointer = _stamp(self.root / CURRENT)
-        if pointer == self._pointer and (self._open is None or self._open[0].is_whole()):
-            return
-        self._pointer = pointer
+        if pointer == self._pointer:
+            if self._open is None and time.monotonic() < self._next_try:
+                return
+            if self._open is not None and self._open[0].is_whole():
+                return
+        self._pointer, self._next_try = pointer, time.monotonic() + RETRY_SECONDS
         try:
             artefact = open_current(self.root)
             self._open = (artefact, self._opener(artefact))
-        except (LayerUnavailableError, OSError) as error:
-            # An OSError: what was checked a moment ago is gone, because another version takes its place.
+        except (LayerUnavailableError, OSError, ValueError) as error:
+            # The last two: what was checked a moment ago is gone or cut, because another takes its place.
             self._close(str(error))
         else:
             self._reason = ""
@@ -156,10 +166,11 @@ class Watched(Generic[Opened]):
 def _seal(draft: Draft) -> str:
     files = sorted(draft.folder.iterdir())
     digests = {file.name: None if file.name in draft.living else _digest(file) for file in files}
-    manifest = {"format": FORMAT, "tags": draft.tags, "files": digests}
+    manifest = {"tags": draft.tags, "files": digests}
     written = json.dumps(manifest, indent=1).encode()
     (draft.folder / MANIFEST).write_bytes(written)
     for path in (*draft.folder.iterdir(), draft.folder):
+        _hand_over(path, draft.folder.parent.parent)
         _sync(path)
     return hashlib.sha256(written).hexdigest()
 
@@ -174,20 +185,32 @@ def _point_to(root: Path, version: str, digest: str) -> None:
 
 def _drop_others(root: Path, version: str) -> None:
     for folder in root.iterdir():
-        if folder.is_dir() and folder.name != version and not _is_at_work(folder):
+        if folder.is_dir() and folder.name != version and not folder.name.startswith(DRAFT):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_at_work(folder: Path) -> bool:
-    # Another's draft may go, or be published, at any moment.
-    with suppress(FileNotFoundError):
-        return folder.name.startswith(DRAFT) and folder.stat().st_mtime > time.time() - FORGOTTEN_SECONDS
-    return False
+def _drop_dead_drafts(root: Path) -> None:
+    for folder in root.glob(f"{DRAFT}*"):
+        # Another's draft may go at any moment.
+        with suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            os.close(descriptor)
+
+
+def _hand_over(path: Path, like: Path) -> None:
+    """So that a command run once by root leaves nothing that the service itself could not use."""
+    if os.geteuid() == 0:
+        owner = like.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
     with (root / "lock").open("w") as file:
+        _hand_over(root / "lock", root.parent)
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

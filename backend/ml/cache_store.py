@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import BigInteger, Select, Text, case, cast, delete, func, select, text
+from sqlalchemy import BigInteger, Select, Text, case, cast, delete, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,7 @@ from backend.models import Installation, Interaction, Movie, PeopleChange, User
 
 AT_ONCE = 1000
 """Rows fetched at a time: memory stays flat, however large the catalogue."""
+MOST_CHANGES = 10_000
 CHANGES_KEPT = dt.timedelta(days=3)
 """Longer than any cache lives without being written anew."""
 
@@ -32,9 +33,8 @@ def database_id(session: Session) -> str:
 def fingerprint(session: Session, *, model: str) -> dict[str, Any]:
     """Which database this is, and the state of its films and their vectors."""
     counts = coverage(session, model=model)
-    # A sum over all: the newest `updated_at` alone says nothing of a transaction that began before another and
-    # ended after it, nor of a vector that was made anew.
-    state = func.hashtextextended(func.concat_ws(" ", Movie.id, Movie.updated_at, Movie.embedding_hash), 0)
+    # Over all, the transaction that wrote each row last: whoever changed whatever of a film, it is another.
+    state = func.hashtextextended(func.concat(Movie.id, " ", literal_column("movies.xmin")), 0)
     return {
         "database": database_id(session),
         "model": model,
@@ -80,12 +80,15 @@ def stream_people(session: Session, *, ids: Sequence[int] | None = None) -> Iter
         yield Person(id_, external_id, acts)
 
 
-def changed_people(session: Session, *, since: int) -> list[Person]:
-    """Who changed in that transaction or a later one, as they are now; those who are gone without a name."""
+def changed_people(session: Session, *, since: int) -> list[Person] | None:
+    """Who changed in that transaction or a later one, as they are now; those who are gone without a name.
+
+    None where they are so many that reading everyone is better.
+    """
     changed = select(PeopleChange.user_id).where(PeopleChange.changed_in >= since).distinct()
     ids = session.scalars(changed).all()
-    if not ids:
-        return []
+    if not ids or len(ids) > MOST_CHANGES:
+        return None if ids else []
     here = {person.id: person for person in stream_people(session, ids=ids)}
     return [here.get(id_) or Person(id_, None, np.empty(0, dtype=ACT)) for id_ in ids]
 

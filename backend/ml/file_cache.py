@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import structlog
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from backend.config import Settings
 from backend.database import SessionLocal, session_scope
 from backend.errors import LayerUnavailableError
-from backend.ml.artefact import Artefact, Watched, publishing
+from backend.ml.artefact import Artefact, Opened, Watched, publishing
 from backend.ml.cache_store import (
     changed_people,
     database_id,
@@ -27,8 +27,9 @@ from backend.ml.cache_store import (
     stream_people,
 )
 from backend.ml.film_table import FilmTable, write_films
-from backend.ml.people_store import PEOPLE, PeopleFile, Person
+from backend.ml.people_store import PEOPLE, PeopleFile
 from backend.ml.pgvector_recommender import vector_of
+from backend.ml.svd_recommender import SVDModel, models_folder
 from backend.models import EMBEDDING_DIMENSION
 
 log = structlog.get_logger()
@@ -59,13 +60,13 @@ class FileCache:
     @classmethod
     def open(cls, artefact: Artefact, *, model: str) -> "FileCache":
         """Raises LayerUnavailableError where it was made by another model."""
-        made_by = artefact.tags["model"]
+        made_by = artefact.tags.get("model")
         if made_by != model:
             raise LayerUnavailableError(f"{artefact.folder} holds embeddings of {made_by}, not of {model}")
         return cls(
             FilmTable.open(artefact),
             artefact.array(VECTORS),
-            artefact.array(KNOWN),
+            np.array(artefact.array(KNOWN)),
             PeopleFile(artefact.folder / PEOPLE),
             artefact.tags,
         )
@@ -77,13 +78,12 @@ def build_cache(settings: Settings) -> dict[str, int]:
         hold_still(session)
         draft.tags |= fingerprint(session, model=settings.embedding_model) | {"made_at": time.time()}
         seen = next_unseen(session)
-        vectors = np.lib.format.open_memmap(
-            draft.folder / VECTORS, "w+", np.float32, (draft.tags["movies"], EMBEDDING_DIMENSION)
-        )
         films = stream_films(session, model=settings.embedding_model)
-        ids = write_films(_keeping_vectors(films, vectors), draft)
-        np.save(draft.folder / KNOWN, vectors.any(axis=1))
-        vectors.flush()
+        known: list[bool] = []
+        with (draft.folder / VECTORS).open("wb") as file:
+            _write_header(file, rows=draft.tags["movies"])
+            ids = write_films(_keeping_vectors(films, file, known), draft)
+        np.save(draft.folder / KNOWN, np.array(known, dtype=bool))
         draft.living.add(PEOPLE)
         people = PeopleFile.create(draft.folder / PEOPLE, stream_people(session), seen=seen)
     with session_scope() as session:
@@ -93,57 +93,75 @@ def build_cache(settings: Settings) -> dict[str, int]:
 
 
 class CacheKeeper:
-    """Keeps the cache whole and its people fresh; one a process."""
+    """Keeps the cache whole, and people fresh in cache and model; one a process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         open_cache = partial(FileCache.open, model=settings.embedding_model)
-        self._watched = Watched("file_cache", cache_folder(settings), open_cache)
+        self._cache = Watched("file_cache", cache_folder(settings), open_cache)
+        self._model = Watched("svd", models_folder(settings), SVDModel.open)
 
     def ensure(self) -> bool:
         """Write the cache anew unless it holds what the database holds; whether that was needed."""
         with SessionLocal() as session:
             now = fingerprint(session, model=self._settings.embedding_model)
-        cache = self._find()
+        cache = _find(self._cache)
         if cache is not None and all(cache.tags.get(name) == value for name, value in now.items()):
             return self.follow() is None
         build_cache(self._settings)
         return True
 
     def follow(self) -> int | None:
-        """Bring what the cache knows of people up to date: how many had changed.
+        """Bring what the files know of people up to date: how many had changed in the cache.
 
         None where the whole cache had to be written anew: missing, damaged, of another model or another database.
         """
-        cache = self._find()
         with suppress(LayerUnavailableError):
-            if cache is not None and (changes := self._changes(cache)) is not None:
-                changed, seen = changes
-                return cache.people.update(changed, seen=seen) if changed else 0
+            if model := _find(self._model):
+                _follow(model)
+        with suppress(LayerUnavailableError):
+            cache = _find(self._cache)
+            changed = None if cache is None else _follow(cache)
+            if changed is not None:
+                return changed
         build_cache(self._settings)
         return None
 
-    def _find(self) -> FileCache | None:
-        self._watched.refresh()
-        with suppress(LayerUnavailableError):
-            return self._watched.get()
-        return None
 
-    def _changes(self, cache: FileCache) -> tuple[list[Person], int] | None:
-        """Who changed, and from where to look the next time; None where that can't be told any more."""
-        with SessionLocal() as session:
-            hold_still(session)
-            seen = next_unseen(session)
-            is_ours = database_id(session) == cache.tags["database"]
-            # A restored database counts its transactions anew; and notes of changes are not kept for ever.
-            if not is_ours or seen < cache.people.seen or time.time() - cache.tags["made_at"] > LIFE_SECONDS:
-                return None
-            return changed_people(session, since=cache.people.seen), seen
+def _find(watched: Watched[Opened]) -> Opened | None:
+    watched.refresh()
+    with suppress(LayerUnavailableError):
+        return watched.get()
+    return None
+
+
+def _follow(files: FileCache | SVDModel) -> int | None:
+    """Write the people who changed; how many. None where that can't be told any more, or are too many."""
+    since = files.people.seen
+    with SessionLocal() as session:
+        hold_still(session)
+        seen = next_unseen(session)
+        is_ours = database_id(session) == files.tags["database"]
+        # A restored database counts its transactions anew; and notes of changes are not kept for ever.
+        if not is_ours or seen < since or time.time() - files.tags["made_at"] > LIFE_SECONDS:
+            return None
+        changed = changed_people(session, since=since)
+    if changed is None:
+        return None
+    return files.people.update(changed, seen=seen) if changed else 0
+
+
+def _write_header(file: BinaryIO, *, rows: int) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, EMBEDDING_DIMENSION)}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _keeping_vectors(
-    films: Iterator[Mapping[str, Any]], vectors: NDArray[np.float32]
+    films: Iterator[Mapping[str, Any]], file: BinaryIO, known: list[bool]
 ) -> Iterator[Mapping[str, Any]]:
-    for index, film in enumerate(films):
-        vectors[index] = vector_of(film["vector"])
+    # Written, not mapped: on a full disk a write fails in order, a mapped one ends the process (SIGBUS).
+    for film in films:
+        vector = vector_of(film["vector"])
+        file.write(vector.tobytes())
+        known.append(bool(vector.any()))
         yield film

@@ -6,6 +6,7 @@ import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from hashlib import sha256
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -17,7 +18,9 @@ from backend.catalog.filters import Filters, MovieRef
 from backend.catalog.records import GENRE_IDS
 from backend.catalog.store import DETAIL_COLUMNS, SUMMARY_COLUMNS
 from backend.errors import LayerUnavailableError
+from backend.feedback.weights import KINDS
 from backend.ml.artefact import Artefact, Draft
+from backend.ml.people_store import ACT
 
 Bools = NDArray[np.bool_]
 Indexes = NDArray[np.intp]
@@ -43,6 +46,8 @@ UNKNOWN = -1
 MOST_GENRES = 64
 SUMMARY = tuple(column.key for column in SUMMARY_COLUMNS)
 DETAIL = tuple(column.key for column in DETAIL_COLUMNS)
+SHAPE = sha256(repr((DETAIL, COLUMNS.descr, ACT.descr, KINDS)).encode()).hexdigest()[:16]
+"""Of the files of this version: those of another version's are refused."""
 FILMS, ROWS = "films.npy", "rows.bin"
 
 
@@ -69,6 +74,8 @@ class FilmTable:
 
         It goes on working when the folder is removed, and reading a file that was cut is no more than an error.
         """
+        if artefact.tags.get("shape") != SHAPE:
+            raise LayerUnavailableError(f"{artefact.folder} was written by another version of Marquee")
         descriptor = os.open(artefact.folder / ROWS, os.O_RDONLY)
 
         def read(begin: int, end: int) -> bytes:
@@ -170,6 +177,7 @@ def write_films(films: Iterable[Mapping[str, Any]], draft: Draft) -> NDArray[np.
     """Put films, in the order of ids, into a draft, one at a time; their ids."""
     with (draft.folder / ROWS).open("wb") as rows:
         columns, draft.tags["genres"] = _collect(films, rows)
+    draft.tags["shape"] = SHAPE
     np.save(draft.folder / FILMS, columns)
     return np.ascontiguousarray(columns["id"])
 

@@ -5,9 +5,10 @@ SQLite, because it lets one process write while others read, and survives the en
 
 import sqlite3
 import threading
+import weakref
 import zlib
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ Acts = NDArray[Any]
 
 KIND_NUMBER = {kind: number for number, kind in enumerate(KINDS)}
 PEOPLE = "people.sqlite"
-WAIT_SECONDS = 2.0
-"""For a writer to finish, which takes milliseconds."""
+WAIT_SECONDS = 0.25
+"""For a writer to finish, which takes milliseconds; who waits longer asks another layer."""
+WRITER_WAITS = 10.0
+"""Seconds, for readers to finish."""
 
 SCHEMA = """
 CREATE TABLE people (id INTEGER PRIMARY KEY, external_id TEXT NOT NULL UNIQUE, acts BLOB NOT NULL, crc INTEGER);
@@ -53,6 +56,8 @@ class PeopleFile:
             self._connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=WAIT_SECONDS, check_same_thread=False
             )
+            # The driver's cache of statements refers back to it: unclosed, it would wait for the collector.
+            self.close = weakref.finalize(self, self._connection.close)
             # Who was erased is not to be found in the file's free pages either.
             self._connection.execute("PRAGMA secure_delete = ON")
             self._one("SELECT up_to FROM seen")
@@ -97,7 +102,7 @@ class PeopleFile:
             return 0
         ids = [(person.id,) for person in people]
         try:
-            with self._lock, self._connection:
+            with self._held(WRITER_WAITS), self._connection:
                 # First: someone who was erased and came back has another id now, and the same name.
                 self._connection.executemany("DELETE FROM people WHERE id = ?", ids)
                 for person in people:
@@ -107,22 +112,28 @@ class PeopleFile:
             raise LayerUnavailableError(f"{self._path} can't be written: {error}") from error
         return len(people)
 
-    def close(self) -> None:
-        """Let go of the file."""
-        with self._lock:
-            self._connection.close()
-
     def _differs(self, person: Person) -> bool:
         known = self._one("SELECT external_id, acts FROM people WHERE id = ?", person.id)
         return known != (None if person.external_id is None else (person.external_id, person.acts.tobytes()))
 
     def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
         try:
-            with self._lock:
+            with self._held(WAIT_SECONDS):
                 row: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
         except sqlite3.Error as error:
             raise LayerUnavailableError(f"{self._path} can't be read: {error}") from error
         return row
+
+    @contextmanager
+    def _held(self, seconds: float) -> Iterator[None]:
+        """The connection for this thread alone, and so much patience with those of other processes."""
+        if not self._lock.acquire(timeout=seconds):
+            raise LayerUnavailableError(f"{self._path} is busy")
+        try:
+            self._connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
+            yield
+        finally:
+            self._lock.release()
 
 
 def _put(connection: sqlite3.Connection, person: Person) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -136,6 +136,21 @@ class Layers:
         if self.breaker.failed():
             LAYER_UP.labels("pgvector").set(0)
 
+    @contextmanager
+    def asking_database(self) -> Iterator[None]:
+        """Around what only the database can answer. Raises UnavailableError while it is left alone.
+
+        Whoever waited for it then would hold a thread that another layer could answer with.
+        """
+        if not self.breaker.lets_through():
+            raise UnavailableError()
+        try:
+            yield
+        except DATABASE_GONE as error:
+            self.database_failed(_one_line(error))
+            raise
+        self.worked("pgvector")
+
     def _say(self, source: Source) -> None:
         if source != self._said:
             before, self._said = self._said, source
@@ -179,7 +194,8 @@ class Recommender:
 
     def search(self, query: str, request: Request, *, meaning: Vector384 | None) -> Answer:
         """Films by title and meaning; only the database can."""
-        return self.database.search(query, request, meaning=meaning)
+        with self._layers.asking_database(), time_budget(self._layers.config.budget):
+            return self.database.search(query, request, meaning=meaning)
 
     def detail(self, ref: MovieRef) -> dict[str, Any]:
         """All that is known of a film. Raises MovieNotFoundError where the catalogue is known not to have it."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +30,16 @@ class SVDModel:
     factors: NDArray[np.float32]
     """Shape (films, rank): item factors; zero where nobody did anything with a film."""
     people: PeopleFile
-    """People as of the training."""
+    tags: dict[str, Any]
+    """What it was made from."""
     version: str
 
     @classmethod
     def open(cls, artefact: Artefact) -> "SVDModel":
         """Raises LayerUnavailableError where a file can't be used."""
         people = PeopleFile(artefact.folder / PEOPLE)
-        return cls(FilmTable.open(artefact), artefact.array(FACTORS), people, artefact.version)
+        factors = np.array(artefact.array(FACTORS))
+        return cls(FilmTable.open(artefact), factors, people, artefact.tags, artefact.version)
 
 
 class SVDRecommender(ArrayRecommender):

@@ -1,5 +1,6 @@
 """`python -m backend train`: from the interactions in the database to a model on disk."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from backend.config import Settings
 from backend.database import SessionLocal
 from backend.errors import TooLittleFeedbackError
 from backend.ml.artefact import Draft, publishing, withdraw
-from backend.ml.cache_store import hold_still, next_unseen, stream_films, stream_people
+from backend.ml.cache_store import database_id, hold_still, next_unseen, stream_films, stream_people
 from backend.ml.factorization import item_factors
 from backend.ml.film_table import write_films
 from backend.ml.fold_in import opinions
@@ -48,9 +49,11 @@ def train(settings: Settings) -> dict[str, int]:
 def _fill(draft: Draft, settings: Settings) -> dict[str, int]:
     with SessionLocal() as session:
         hold_still(session)
+        draft.tags |= {"database": database_id(session), "made_at": time.time()}
         films = write_films(stream_films(session, model=settings.embedding_model), draft)
         gathered = _Gathered(films)
         seen = next_unseen(session)
+        draft.living.add(PEOPLE)
         people = PeopleFile.create(draft.folder / PEOPLE, gathered.keeping(stream_people(session)), seen=seen)
     matrix = gathered.matrix()
     positive = int(matrix.nnz)

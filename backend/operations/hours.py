@@ -34,9 +34,12 @@ def next_due(hour: int, now: dt.datetime) -> dt.datetime:
 
 
 def previous_due(hour: int, now: dt.datetime) -> dt.datetime:
-    """When a job of that hour was due last; the same moment whoever asks, and however late."""
-    # Two days back, because the hour may be one that the change to summer time leaves out.
-    due = next_due(hour, now - dt.timedelta(days=2))
-    while (following := next_due(hour, due + dt.timedelta(seconds=1))) <= now:
-        due = following
-    return due
+    """When a job of that hour was due last; the same moment whoever asks, and however late.
+
+    Once a day: where the clocks go back, the first of the two hours.
+    """
+    local = now.astimezone(CronTrigger(hour=hour).timezone)
+    due = local.replace(hour=hour, minute=0, second=0, microsecond=0, fold=0)
+    if due.astimezone(dt.UTC) > now:
+        due -= dt.timedelta(days=1)
+    return due.astimezone(dt.UTC)

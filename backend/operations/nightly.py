@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from backend.catalog.summary import LoadSummary
 from backend.config import Settings
 from backend.database import get_engine, session_scope
-from backend.errors import JobSkippedError, TooLittleFeedbackError
+from backend.errors import JobEndedEarlyError, JobSkippedError, TooLittleFeedbackError
 from backend.ml.embeddings import embed_pending, embedding_coverage
 from backend.ml.encoder import get_encoder
 from backend.ml.vector_index import ensure_index, status
@@ -19,7 +19,7 @@ def ingest(settings: Settings) -> Counts:
     """Fetch films from TMDB, and embed them as they come. Raises JobSkippedError where there is no key."""
     if settings.tmdb_api_key is None:
         raise JobSkippedError("TMDB_API_KEY is not set.")
-    return fetch_films(settings)[1]
+    return whole(*fetch_films(settings))
 
 
 def fetch_films(settings: Settings, *, pages: int | None = None) -> tuple[LoadSummary, Counts]:
@@ -44,6 +44,13 @@ def fetch_films(settings: Settings, *, pages: int | None = None) -> tuple[LoadSu
         cache(settings)
     counts = {"new": done.new, "changed": done.changed, "unchanged": done.unchanged}
     return summary, counts | {"failed": summary.failed, "embedded": embedded}
+
+
+def whole(summary: LoadSummary, counts: Counts) -> Counts:
+    """The counts of a fetch that came to its end. Raises JobEndedEarlyError."""
+    if summary.ended_by:
+        raise JobEndedEarlyError(summary.ended_by.detail, counts=counts)
+    return counts
 
 
 def embeddings(settings: Settings) -> Counts:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from backend.config import Settings
-from backend.errors import AppError, JobSkippedError
+from backend.errors import AppError, JobEndedEarlyError, JobSkippedError
 
 log = structlog.get_logger()
 
@@ -51,7 +51,8 @@ class Record:
     ) -> bool:
         """Judge by what ended it; a skipped run is no error."""
         outcome, reason = self._verdict(error)
-        self.ended = Ended(self.ended.job, outcome, self.counts, reason)
+        counts = error.counts if isinstance(error, JobEndedEarlyError) else self.counts
+        self.ended = Ended(self.ended.job, outcome, counts, reason)
         if isinstance(error, JobSkippedError):
             return True
         if self._by_hand or not isinstance(error, Exception):

@@ -4,9 +4,11 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
+from apscheduler.triggers.cron import CronTrigger
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
@@ -14,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from backend.config import Settings
 from backend.errors import JobBusyError, JobNotFoundError, JobSkippedError, UsageError
+from backend.operations import hours as hours_module
 from backend.operations.hours import next_due, previous_due
 from backend.operations.jobs import (
     TRIES,
@@ -366,6 +369,23 @@ def test_what_was_caught_up_is_not_missed_any_more(runner: JobRunner) -> None:
     due_at = missed(runner.engine)["train"]
     assert runner.run_due("train", due_at)
     assert "train" not in missed(runner.engine)
+
+
+ZONES = ("UTC", "Europe/Kyiv", "Europe/Berlin", "America/New_York", "America/Havana", "Australia/Lord_Howe")
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("hour", [0, 1, 2, 3, 4, 23])
+def test_a_job_is_due_once_a_day_where_clocks_change_too(
+    monkeypatch: pytest.MonkeyPatch, zone: str, hour: int
+) -> None:
+    monkeypatch.setattr(hours_module, "CronTrigger", partial(CronTrigger, timezone=zone))
+    start = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+    asked = [start + dt.timedelta(hours=number, minutes=30) for number in range(24 * 364)]
+    due = [previous_due(hour, moment) for moment in asked]
+    assert due == sorted(due)
+    assert max(moment - at for moment, at in zip(asked, due, strict=True)) <= dt.timedelta(hours=25)
+    assert abs(len(set(due)) - 364) <= 1
 
 
 @pytest.mark.parametrize("minutes", [0, 1, 59, 12 * 60, 24 * 60 - 1])
