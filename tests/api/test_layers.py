@@ -26,7 +26,7 @@ from backend.ml.recommender import Layers
 from backend.ml.svd_recommender import models_folder
 from backend.ml.training import train
 from tests.api.answers import act, assert_problem, every_id, get, history, ids, rows
-from tests.api.conftest import Films, RowCounts
+from tests.api.conftest import Films, RowCounts, Statements
 from tests.api.routes import LIKE, WRITES, Call
 from tests.api.test_openapi import assert_fits, documented_answer
 from tests.api.test_recommendations import FILTERS
@@ -154,6 +154,21 @@ def service(
 def told_by(answer: dict[str, Any]) -> tuple[str, bool, bool]:
     """Who answered, whether it stood in for another, and whether it knew nothing of the person."""
     return answer["source"], answer["degraded"], answer["cold_start"]
+
+
+# What only the database can answer
+
+
+def test_while_the_database_is_left_alone_nobody_waits_for_it(service: Service, statements: Statements) -> None:
+    breaker = service.client.app.state.layers.breaker  # type: ignore[attr-defined]
+    for _ in range(3):
+        breaker.failed()
+    statements.clear()
+    for call in ONLY_THE_DATABASE:
+        response = call.send(service.client)
+        assert_problem(response, 503, code="database_unavailable")
+        assert response.headers["Retry-After"]
+    assert statements == []
 
 
 # A client hardly notices

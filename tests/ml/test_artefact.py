@@ -278,6 +278,27 @@ def test_before_anything_was_published_a_layer_says_that_it_has_nothing(tmp_path
     assert watched.get()[0] == 0
 
 
+def test_what_was_refused_is_looked_at_again_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_when_there_is_a_descriptor(artefact: Artefact) -> NDArray[Any]:
+        if lacking.pop():
+            raise OSError(24, "Too many open files")
+        return numbers(artefact)
+
+    lacking = [False, True]
+    publish(tmp_path)
+    watched = Watched("test", tmp_path, open_when_there_is_a_descriptor)
+    watched.refresh()
+    watched.refresh()
+    with pytest.raises(LayerUnavailableError, match="Too many open files"):
+        watched.get()
+    monkeypatch.setattr("backend.ml.artefact.RETRY_SECONDS", 0)
+    watched._next_try = 0
+    watched.refresh()
+    assert watched.get()[0] == 0
+
+
 def test_a_damaged_version_is_refused_once_and_not_opened_again_and_again(
     watched: Watched[NDArray[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

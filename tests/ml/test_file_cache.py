@@ -3,6 +3,8 @@
 import datetime as dt
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,18 @@ from tests.ml.test_artefact import flip_a_byte, halve
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 SIZE = 8
 """Films 1 to 8; the last one has no vector, and that of the one before it is another model's."""
+
+
+BUILDS_ON_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from backend.config import Settings
+from backend.ml.file_cache import build_cache
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+build_cache(Settings(_env_file=None, data_dir=Path(sys.argv[1])))
+"""
+ROOT = Path(__file__).parents[2]
 
 
 def vectors(count: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -170,6 +184,22 @@ def test_a_build_that_fails_leaves_the_old_cache_in_force(
         build_cache(settings)
     assert version(settings) == old
     assert films_of(cache, "anna") == [1, 2]
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing_behind(films: Engine, settings: Settings) -> None:
+    """Not the end of the process, as where a mapped file can't grow."""
+    build_cache(settings)
+    old = version(settings)
+    run = subprocess.run(
+        [sys.executable, "-c", BUILDS_ON_A_FULL_DISK, str(settings.data_dir)],
+        cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": films.url.render_as_string(hide_password=False)},
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, "File too large" in run.stderr) == (1, True), run.stderr
+    assert version(settings) == old
+    assert {path.name for path in cache_folder(settings).iterdir()} == {old, "current", "lock"}
 
 
 def test_readers_go_on_with_the_old_cache_while_another_takes_its_place(

@@ -29,7 +29,8 @@ from backend.feedback.weights import Kind
 from backend.migrations import migrate
 from backend.ml.answer import Request
 from backend.ml.artefact import DRAFT, Watched, open_current, withdraw
-from backend.ml.file_cache import build_cache, cache_folder
+from backend.ml.file_cache import CacheKeeper, build_cache, cache_folder
+from backend.ml.people_store import PEOPLE as PEOPLE_FILE
 from backend.ml.svd_recommender import FACTORS, SVDModel, SVDRecommender, models_folder
 from backend.ml.training import LEAST_FILMS, LEAST_OPINIONS, LEAST_PEOPLE, train
 from tests.conftest import make_database
@@ -226,6 +227,20 @@ def test_who_was_erased_is_not_in_the_next_model(board: Engine, settings: Settin
     model = open_model(settings)
     assert len(model.people.acts("p0")) == 0
     assert len(model.people.acts("p1")) == FILMS // 2
+    model.people.close()
+
+
+def test_who_is_erased_is_gone_from_the_model_at_the_next_look(board: Engine, settings: Settings) -> None:
+    train(settings)
+    keeper = CacheKeeper(settings)
+    keeper.ensure()
+    with Session(board) as session, session.begin():
+        erase(session, "p0")
+    keeper.follow()
+    model = open_model(settings)
+    assert len(model.people.acts("p0")) == 0
+    assert len(model.people.acts("p1")) == FILMS // 2
+    assert b"p0" not in (open_current(models_folder(settings)).folder / PEOPLE_FILE).read_bytes()
     model.people.close()
 
 
