@@ -133,6 +133,11 @@ class Watched(Generic[Opened]):
                 return
             if self._open is not None and self._open[0].is_whole():
                 return
+        if not pointer and self._open is None:
+            # Nothing was ever published, or it was withdrawn: no fault, and nothing to say.
+            self._reason = f"there is none in {self.root}"
+            LAYER_UP.labels(self.layer).set(0)
+            return
         self._pointer, self._next_try = pointer, time.monotonic() + RETRY_SECONDS
         try:
             artefact = open_current(self.root)
