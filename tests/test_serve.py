@@ -1,5 +1,6 @@
 """`python -m backend serve` as it is run: a process, a port, an embedded server, and whatever ends them."""
 
+import datetime as dt
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import requests
 from sqlalchemy import create_engine, text
 
 from backend.embedded_postgres import EmbeddedPostgres
+from backend.operations.hours import JOBS
 from tests.test_embedded_postgres import eventually, is_stopped, postmaster, temporary_home
 
 ROOT = Path(__file__).parents[1]
@@ -97,10 +99,13 @@ def load(home: Path, films: list[dict[str, Any]]) -> None:
 
 
 def environment(data: Path, **more: str) -> dict[str, str]:
-    """Nothing of this run's own databases, and any free port."""
+    """Nothing of this run's own databases, any free port, and no job that falls due while the test runs."""
     foreign = {"TMDB_API_KEY", "DATABASE_URL", "API_KEYS", "ADMIN_KEY", "HOST", "ROOT_PATH"}
     inherited = {name: value for name, value in os.environ.items() if name not in foreign}
-    return inherited | {"DATA_DIR": str(data), "PORT": "0", "TMDB_BASE_URL": "http://127.0.0.1:9"} | more
+    hour = str((dt.datetime.now().astimezone().hour + 12) % 24)
+    hours = {f"{job.upper()}_HOUR": hour for job in JOBS}
+    nowhere = {"TMDB_BASE_URL": "http://127.0.0.1:9"}
+    return inherited | hours | nowhere | {"DATA_DIR": str(data), "PORT": "0"} | more
 
 
 @contextmanager
