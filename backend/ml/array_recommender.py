@@ -123,18 +123,16 @@ class ArrayRecommender:
     ) -> Answer:
         places, weights = self._placed(taste)
         person = self._person(places, weights, words if self.understands_words else None)
-        if person is None:
+        # What cancels out exactly says nothing, and has no angle to anything.
+        length = 0.0 if person is None else float(np.linalg.norm(person))
+        if person is None or not length:
             answer = self._popular(allowed, request)
         else:
-            nearness = self.space.items @ (person / np.linalg.norm(person))
-            answer = self._ranked(nearness, self._listed(allowed), request)
+            answer = self._ranked(self.space.items @ (person / np.float32(length)), self._listed(allowed), request)
         if request.explain:
             for row in answer.rows:
-                row["why"] = (
-                    [{"kind": "popular"}]
-                    if person is None
-                    else self._because(row["id"], places, weights, length=float(np.linalg.norm(person)))
-                )
+                because = self._because(row["id"], places, weights, length=length) if length else None
+                row["why"] = [{"kind": "popular"}] if because is None else because
         return answer
 
     def _placed(self, taste: Opinions) -> tuple[Indexes, Floats]:
@@ -151,7 +149,7 @@ class ArrayRecommender:
             total = total + words
         elif not (weights > 0).any():
             return None
-        return total if np.linalg.norm(total) > 0 else None
+        return total
 
     def _listed(self, allowed: Bools) -> Bools:
         """Of the films that are allowed, those that can be ranked."""
@@ -160,11 +158,7 @@ class ArrayRecommender:
     def _ranked(self, scores: Floats, allowed: Bools, request: Request) -> Answer:
         window = request.window
         candidates = self._best(scores, allowed, window.offset + window.limit)[window.offset :]
-        order: Sequence[int] = range(len(candidates))
-        if request.diversity_boost:
-            order = page_order(scores[candidates], self.space.units[candidates], request)
-        rows = [self.films.summary(int(candidates[i])) | {"score": float(scores[candidates[i]])} for i in order]
-        return self._answer(rows, self.source, allowed, request)
+        return self._answer(candidates, scores[candidates], self.source, allowed, request)
 
     def _best(self, scores: Floats, allowed: Bools, count: int) -> Indexes:
         """The indexes of the highest scores; equal ones by id, or the popular first where all films are listed."""
@@ -179,24 +173,25 @@ class ArrayRecommender:
         window = request.window
         candidates = self._by_quality(allowed)[window.offset : window.offset + window.limit]
         scores = (self.films.columns["quality"][candidates] / QUALITY_SCALE).astype(np.float32)
-        order: Sequence[int] = range(len(candidates))
-        if request.diversity_boost:
-            order = page_order(scores, self.space.units[candidates], request)
-        rows = [self.films.summary(int(candidates[i])) | {"score": float(scores[i])} for i in order]
-        return self._answer(rows, "popular", allowed, request)
+        return self._answer(candidates, scores, "popular", allowed, request)
 
     def _by_quality(self, allowed: Bools) -> Indexes:
         ordered: Indexes = self.films.by_quality[allowed[self.films.by_quality]]
         return ordered
 
-    def _answer(self, rows: Rows, source: Source, allowed: Bools, request: Request) -> Answer:
-        total = None if request.filters.narrows else min(int(allowed.sum()), LIST_END)
+    def _answer(
+        self, candidates: Indexes, scores: Floats, source: Source, allowed: Bools, request: Request
+    ) -> Answer:
+        """The page asked for, of the candidates of its window and their scores."""
+        order: Sequence[int] = range(len(candidates))
+        if request.diversity_boost:
+            order = page_order(scores, self.space.units[candidates], request)
         return Answer(
-            rows=rows,
+            rows=[self.films.summary(int(candidates[i])) | {"score": float(scores[i])} for i in order],
             source=source,
             model_version=self.version,
             cold_start=source == "popular",
-            total_results=total,
+            total_results=None if request.filters.narrows else min(int(allowed.sum()), LIST_END),
         )
 
     def _because(self, movie_id: int, places: Indexes, weights: Floats, *, length: float) -> Rows:
