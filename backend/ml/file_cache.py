@@ -27,7 +27,7 @@ from backend.ml.cache_store import (
     stream_people,
 )
 from backend.ml.film_table import FilmTable, write_films
-from backend.ml.people_store import PEOPLE, PeopleFile
+from backend.ml.people_store import PEOPLE, PeopleFile, write_people
 from backend.ml.pgvector_recommender import vector_of
 from backend.ml.svd_recommender import SVDModel, models_folder
 from backend.models import EMBEDDING_DIMENSION
@@ -84,8 +84,7 @@ def build_cache(settings: Settings) -> dict[str, int]:
             _write_header(file, rows=draft.tags["movies"])
             ids = write_films(_keeping_vectors(films, file, known), draft)
         np.save(draft.folder / KNOWN, np.array(known, dtype=bool))
-        draft.living.add(PEOPLE)
-        people = PeopleFile.create(draft.folder / PEOPLE, stream_people(session), seen=seen)
+        people = write_people(stream_people(session), draft, seen=seen)
     with session_scope() as session:
         forget_old_changes(session)
     log.info("file_cache_written", films=len(ids), people=people)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from backend.errors import LayerUnavailableError
 from backend.feedback.weights import KINDS
+from backend.ml.artefact import Draft
 
 ACT = np.dtype([("movie_id", "i4"), ("kind", "u1"), ("value", "f4"), ("at", "f8")])
 """One interaction: kind as its place in KINDS, at in seconds since 1970; value is NaN but for a rating."""
@@ -134,6 +135,12 @@ class PeopleFile:
             yield
         finally:
             self._lock.release()
+
+
+def write_people(people: Iterable[Person], draft: Draft, *, seen: int) -> int:
+    """Put people into a draft, in a file that is kept up to date after it was published; their number."""
+    draft.living.add(PEOPLE)
+    return PeopleFile.create(draft.folder / PEOPLE, people, seen=seen)
 
 
 def _put(connection: sqlite3.Connection, person: Person) -> None:

@@ -17,7 +17,7 @@ from backend.ml.cache_store import database_id, hold_still, next_unseen, stream_
 from backend.ml.factorization import item_factors
 from backend.ml.film_table import write_films
 from backend.ml.fold_in import opinions
-from backend.ml.people_store import PEOPLE, PeopleFile, Person
+from backend.ml.people_store import Person, write_people
 from backend.ml.svd_recommender import FACTORS, models_folder
 
 log = structlog.get_logger()
@@ -53,8 +53,7 @@ def _fill(draft: Draft, settings: Settings) -> dict[str, int]:
         films = write_films(stream_films(session, model=settings.embedding_model), draft)
         gathered = _Gathered(films)
         seen = next_unseen(session)
-        draft.living.add(PEOPLE)
-        people = PeopleFile.create(draft.folder / PEOPLE, gathered.keeping(stream_people(session)), seen=seen)
+        people = write_people(gathered.keeping(stream_people(session)), draft, seen=seen)
     matrix = gathered.matrix()
     positive = int(matrix.nnz)
     liking, liked = int((np.diff(matrix.indptr) > 0).sum()), len(np.unique(matrix.indices))
