@@ -98,13 +98,6 @@ class LayerUnavailableError(AppError):
     code = "layer_unavailable"
 
 
-class TooLittleFeedbackError(AppError):
-    """There is too little feedback to learn from."""
-
-    status = 409
-    code = "too_little_feedback"
-
-
 class JobNotFoundError(AppError):
     """There is no such job."""
 
@@ -124,6 +117,12 @@ class JobSkippedError(AppError):
 
     status = 409
     code = "job_skipped"
+
+
+class TooLittleFeedbackError(JobSkippedError):
+    """There is too little feedback to learn from."""
+
+    code = "too_little_feedback"
 
 
 class TmdbError(AppError):

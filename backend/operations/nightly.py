@@ -6,9 +6,10 @@ from sqlalchemy.orm import Session
 from backend.catalog.summary import LoadSummary
 from backend.config import Settings
 from backend.database import get_engine, session_scope
-from backend.errors import JobEndedEarlyError, JobSkippedError, TooLittleFeedbackError
+from backend.errors import JobEndedEarlyError, JobSkippedError
 from backend.ml.embeddings import embed_pending, embedding_coverage
 from backend.ml.encoder import get_encoder
+from backend.ml.file_cache import build_cache
 from backend.ml.vector_index import ensure_index, status
 from backend.models import Movie
 from backend.operations.jobs import Work
@@ -71,19 +72,14 @@ def index(settings: Settings) -> Counts:
 
 
 def train(settings: Settings) -> Counts:
-    """Factorise what people did. Raises JobSkippedError where there is too little of it."""
+    """Factorise what people did. Raises TooLittleFeedbackError, which skips the run."""
     from backend.ml import training
 
-    try:
-        return training.train(settings)
-    except TooLittleFeedbackError as error:
-        raise JobSkippedError(error.detail) from error
+    return training.train(settings)
 
 
 def cache(settings: Settings) -> Counts:
     """Write the file cache."""
-    from backend.ml.file_cache import build_cache
-
     return build_cache(settings)
 
 
