@@ -1,9 +1,9 @@
-"""The checkerboard, in a database and in files."""
+"""The checkerboard, in a database and in files; and databases for tests that change one or freeze it."""
 
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine, text
 
 from backend import database
 from backend.config import Settings
@@ -38,3 +38,21 @@ def own_server() -> Iterator[EmbeddedPostgres]:
         server = EmbeddedPostgres(home / "postgres")
         server.start()
         yield server
+
+
+@pytest.fixture(scope="module")
+def module_engine(postgres: EmbeddedPostgres) -> Iterator[Engine]:
+    """A database that the tests of this file have one after the other."""
+    engine = create_engine(make_database(postgres), connect_args=database.CONNECT_ARGS)
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def emptied_engine(module_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """The same, emptied: to make one for every test would take most of their time."""
+    with module_engine.begin() as connection:
+        connection.execute(text("TRUNCATE movies, users, people_changes RESTART IDENTITY CASCADE"))
+    monkeypatch.setattr(database, "get_engine", lambda: module_engine)
+    return module_engine

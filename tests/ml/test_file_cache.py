@@ -11,20 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from backend import database
 from backend.catalog.filters import Filters
 from backend.catalog.records import MovieRecord
 from backend.catalog.store import save_embeddings, upsert
 from backend.config import PACKAGED_MODEL, Settings
-from backend.database import CONNECT_ARGS
-from backend.embedded_postgres import EmbeddedPostgres
 from backend.errors import LayerUnavailableError, MovieNotFoundError
 from backend.feedback.records import NewInteraction
 from backend.feedback.store import erase, record, remove
-from backend.migrations import migrate
 from backend.ml import file_cache
 from backend.ml.answer import Request
 from backend.ml.artefact import open_current
@@ -33,7 +29,6 @@ from backend.ml.file_cache import VECTORS, CacheKeeper, FileCache, build_cache, 
 from backend.ml.film_table import FILMS
 from backend.ml.people_store import PEOPLE, PeopleFile
 from backend.models import EMBEDDING_DIMENSION, Movie
-from tests.conftest import make_database
 from tests.ml.test_artefact import flip_a_byte, halve
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -76,35 +71,17 @@ def run(engine: Engine, statement: str, **values: Any) -> None:
         connection.execute(text(statement), values)
 
 
-@pytest.fixture(scope="module")
-def module_engine(postgres: EmbeddedPostgres) -> Iterator[Engine]:
-    """A database that the tests of this file have one after the other."""
-    engine = create_engine(make_database(postgres), connect_args=CONNECT_ARGS)
-    migrate(engine)
-    yield engine
-    engine.dispose()
-
-
 @pytest.fixture
-def own_engine(module_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """The same, emptied: to make one for every test would take most of their time."""
-    with module_engine.begin() as connection:
-        connection.execute(text("TRUNCATE movies, users, people_changes RESTART IDENTITY CASCADE"))
-    monkeypatch.setattr(database, "get_engine", lambda: module_engine)
-    return module_engine
-
-
-@pytest.fixture
-def films(own_engine: Engine) -> Engine:
+def films(emptied_engine: Engine) -> Engine:
     """A small catalogue, and what two people did."""
-    with Session(own_engine) as session, session.begin():
+    with Session(emptied_engine) as session, session.begin():
         made = [MovieRecord(id=i, title=f"Film {i}", vote_count=i, genres=["Drama"]) for i in range(1, SIZE + 1)]
         upsert(session, made, source="file")
         save_embeddings(session, range(1, 7), vectors(6), model=PACKAGED_MODEL)
         save_embeddings(session, [7], vectors(1, seed=9), model="another")
-    act(own_engine, "anna", 1, 2)
-    act(own_engine, "bob", 3)
-    return own_engine
+    act(emptied_engine, "anna", 1, 2)
+    act(emptied_engine, "bob", 3)
+    return emptied_engine
 
 
 @pytest.fixture
@@ -214,7 +191,7 @@ def test_readers_go_on_with_the_old_cache_while_another_takes_its_place(
     again.people.close()
 
 
-def test_an_empty_catalogue_is_a_cache_that_answers(own_engine: Engine, settings: Settings) -> None:
+def test_an_empty_catalogue_is_a_cache_that_answers(emptied_engine: Engine, settings: Settings) -> None:
     assert build_cache(settings) == {"films": 0, "people": 0}
     cache = open_cache(settings)
     layer = EmbeddingRecommender(cache)

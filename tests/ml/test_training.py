@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from backend import database
@@ -20,20 +20,16 @@ from backend.catalog.filters import Filters
 from backend.catalog.records import MovieRecord
 from backend.catalog.store import upsert
 from backend.config import Settings
-from backend.database import CONNECT_ARGS
-from backend.embedded_postgres import EmbeddedPostgres
 from backend.errors import LayerUnavailableError, TooLittleFeedbackError
 from backend.feedback.records import NewInteraction
 from backend.feedback.store import erase, record
 from backend.feedback.weights import Kind
-from backend.migrations import migrate
 from backend.ml.answer import Request
 from backend.ml.artefact import DRAFT, Watched, open_current, withdraw
 from backend.ml.file_cache import CacheKeeper, build_cache, cache_folder
 from backend.ml.people_store import PEOPLE as PEOPLE_FILE
 from backend.ml.svd_recommender import FACTORS, SVDModel, SVDRecommender, models_folder
 from backend.ml.training import LEAST_FILMS, LEAST_OPINIONS, LEAST_PEOPLE, train
-from tests.conftest import make_database
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 ROOT = Path(__file__).parents[2]
@@ -83,31 +79,13 @@ def add(engine: Engine, acts: list[NewInteraction]) -> None:
         record(session, acts)
 
 
-@pytest.fixture(scope="module")
-def module_engine(postgres: EmbeddedPostgres) -> Iterator[Engine]:
-    """A database that the tests of this file have one after the other."""
-    engine = create_engine(make_database(postgres), connect_args=CONNECT_ARGS)
-    migrate(engine)
-    yield engine
-    engine.dispose()
-
-
 @pytest.fixture
-def own_engine(module_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """The same, emptied: to make one for every test would take most of their time."""
-    with module_engine.begin() as connection:
-        connection.execute(text("TRUNCATE movies, users, people_changes RESTART IDENTITY CASCADE"))
-    monkeypatch.setattr(database, "get_engine", lambda: module_engine)
-    return module_engine
-
-
-@pytest.fixture
-def films(own_engine: Engine) -> Engine:
+def films(emptied_engine: Engine) -> Engine:
     """A catalogue without feedback."""
-    with Session(own_engine) as session, session.begin():
+    with Session(emptied_engine) as session, session.begin():
         films = [MovieRecord(id=i, title=f"Film {i}", genres=["Drama"]) for i in range(1, UNTOUCHED + 1)]
         upsert(session, films, source="file")
-    return own_engine
+    return emptied_engine
 
 
 @pytest.fixture
@@ -247,7 +225,7 @@ def test_who_is_erased_is_gone_from_the_model_at_the_next_look(board: Engine, se
 # Too little
 
 
-def test_nothing_at_all_is_too_little(own_engine: Engine, settings: Settings) -> None:
+def test_nothing_at_all_is_too_little(emptied_engine: Engine, settings: Settings) -> None:
     with pytest.raises(TooLittleFeedbackError, match=r"^0 positive opinions of 0 people on 0 films"):
         train(settings)
 
