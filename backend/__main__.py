@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from backend import cli
 from backend.config import get_settings
@@ -26,7 +27,20 @@ def scheduler(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Factorise what people did with films, into DATA_DIR/models."""
+    """Learn taste from what people did with films; with a corpus, also from people who are not here."""
+    if arguments.back:
+        from backend.ml.training import go_back
+
+        print(f"train: {go_back()} answers again")
+        return
+    if arguments.corpus is not None:
+        from backend.database import get_engine
+        from backend.migrations import migrate
+        from backend.ml.corpus import adopt_corpus
+
+        migrate(get_engine())
+        ratings = adopt_corpus(get_settings(), arguments.corpus)
+        print(f"corpus: {ratings:,} ratings of films in the catalogue")
     _run_job("train")
 
 
@@ -86,6 +100,13 @@ def build_parser() -> argparse.ArgumentParser:
     command.set_defaults(run=scheduler)
 
     command = commands.add_parser("train", help="learn from what people did", description=train.__doc__)
+    command.add_argument(
+        "--corpus",
+        type=Path,
+        metavar="DIR",
+        help="a MovieLens folder to learn from, now and every night",
+    )
+    command.add_argument("--back", action="store_true", help="let the version before answer again instead")
     command.set_defaults(run=train)
 
     command = commands.add_parser("cache", help="write the file cache", description=cache.__doc__)

@@ -54,6 +54,11 @@ class Settings(BaseSettings):
         PACKAGED_MODEL,
         description="The packaged model, another hub name, or a folder. It must give 384 dimensions.",
     )
+    taste_pack: Literal["movielens-small", "none"] = Field(
+        "movielens-small",
+        description="What is known of taste before anyone has rated here: learned from MovieLens, for "
+        "research and not for commercial use. none: only what people do here, and TMDB's votes.",
+    )
     vector_index: Literal["auto", "exact", "ivfflat", "hnsw"] = Field(
         "auto", description="auto: exact while the catalogue is small, then HNSW."
     )
@@ -62,7 +67,7 @@ class Settings(BaseSettings):
     ingest_hour: int = Field(3, ge=0, le=23, description="Hour, local time, of the nightly refresh from TMDB.")
     embeddings_hour: int = Field(4, ge=0, le=23, description="Hour of embedding what is pending.")
     index_hour: int = Field(5, ge=0, le=23, description="Hour of looking after the vector index.")
-    train_hour: int = Field(6, ge=0, le=23, description="Hour of training the matrix factorisation.")
+    train_hour: int = Field(6, ge=0, le=23, description="Hour of learning taste from what people did.")
     cache_hour: int = Field(7, ge=0, le=23, description="Hour of writing the file cache anew.")
     db_pool_size: int = Field(10, ge=3, le=200, description="Database connections a process may hold.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
@@ -73,7 +78,7 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
 
-    @field_validator("log_level", "log_format", "vector_index", mode="before")
+    @field_validator("log_level", "log_format", "vector_index", "taste_pack", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_READ, set_wait_callback
-from sqlalchemy import Engine, ExceptionContext, create_engine, event, text
+from psycopg2.extensions import POLL_OK, POLL_READ, get_wait_callback, set_wait_callback
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 from backend.config import get_settings
 from backend.embedded_postgres import DATABASE, EmbeddedPostgres
@@ -127,6 +128,23 @@ def keep_to_budgets(*, keep: bool = True) -> None:
     to give up. The driver closes such a connection. (It can't COPY in this mode.)
     """
     set_wait_callback(_wait if keep else None)
+
+
+@contextmanager
+def copying(engine: Engine) -> Iterator[Connection]:
+    """A transaction that can COPY, in whatever process: the driver can't while it waits by a callback.
+
+    Others who ask for something meanwhile wait as the driver does by itself, which a signal does not interrupt:
+    keep it short.
+    """
+    callback = get_wait_callback()
+    set_wait_callback(None)
+    plain = create_engine(engine.url, poolclass=NullPool, connect_args=CONNECT_ARGS, hide_parameters=True)
+    try:
+        with plain.begin() as connection:
+            yield connection
+    finally:
+        set_wait_callback(callback)
 
 
 class OutOfTimeError(psycopg2.OperationalError):

@@ -119,12 +119,6 @@ class JobSkippedError(AppError):
     code = "job_skipped"
 
 
-class TooLittleFeedbackError(JobSkippedError):
-    """There is too little feedback to learn from."""
-
-    code = "too_little_feedback"
-
-
 class TmdbError(AppError):
     """TMDB gave no usable answer."""
 

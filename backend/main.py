@@ -19,12 +19,14 @@ from backend.catalog.pipeline import load_starter_if_empty
 from backend.config import Settings, get_settings
 from backend.database import get_embedded_postgres, get_engine, keep_to_budgets, session_scope
 from backend.embedded_postgres import exit_on_signals
-from backend.errors import LayerUnavailableError, SetupError
+from backend.errors import JobSkippedError, LayerUnavailableError, SetupError
 from backend.migrations import migrate
+from backend.ml.corpus import say_which
 from backend.ml.embeddings import embed_pending, embedding_coverage
 from backend.ml.encoder import get_encoder
 from backend.ml.file_cache import CacheKeeper
 from backend.ml.recommender import Layers
+from backend.ml.training import ensure_trained, is_trained, place_arrivals
 from backend.ml.vector_index import ensure_index
 from backend.operations.companion import SchedulerCompanion
 from backend.operations.doctor import examine
@@ -89,7 +91,7 @@ def run_server(settings: Settings, *, scheduler: bool = True) -> None:
 
 
 def prepare(settings: Settings) -> None:
-    """Schema, starter films, their embeddings, the index: what is there already is left alone.
+    """Schema, starter films, embeddings, index, taste, file cache: what is there already is left alone.
 
     Raises SetupError with what to run where something is missing.
     """
@@ -109,11 +111,30 @@ def prepare(settings: Settings) -> None:
         with session_scope() as session:
             request_job(session, "embeddings")
     log.info("index", state=ensure_index(engine, settings))
+    say_which(settings)
+    _see_to_training(settings)
     try:
         CacheKeeper(settings).ensure()
     except (OSError, LayerUnavailableError) as error:
         # The database answers without it, and the scheduler tries again.
         log.warning("file_cache_not_written", reason=str(error))
+
+
+def _see_to_training(settings: Settings) -> None:
+    """Learn now where that takes seconds; else it is the scheduler's work, and what is there answers till then."""
+    films = embedding_coverage(settings.embedding_model)
+    try:
+        if is_trained(settings):
+            place_arrivals(settings)
+        elif films.total_movies <= EMBEDDED_BEFORE_SERVING and films.with_embeddings:
+            ensure_trained(settings)
+        elif films.with_embeddings:
+            log.info("training_is_asked_for", films=films.with_embeddings)
+            with session_scope() as session:
+                request_job(session, "train")
+    except (OSError, LayerUnavailableError, JobSkippedError) as error:
+        # Popular films answer without it, and the scheduler tries again.
+        log.warning("nothing_learned", reason=str(error))
 
 
 class _Server(uvicorn.Server):

@@ -49,6 +49,7 @@ class Movie(Base):
         Index("movies_title_idx", text(TITLE_SEARCH_SQL), postgresql_using="gin"),
         Index("movies_release_year_idx", "release_year"),
         Index("movies_vote_count_idx", "vote_count", "id"),
+        Index("movies_collection_idx", "collection", postgresql_where=text("collection IS NOT NULL")),
         Index("movies_quality_idx", text("quality DESC"), "id"),
     )
 
@@ -195,6 +196,21 @@ class Installation(Base):
     __tablename__ = "installation"
 
     id: Mapped[uuid.UUID] = mapped_column(UUID, primary_key=True, server_default=text("gen_random_uuid()"))
+
+
+class ActiveModel(Base):
+    """One row: the version of the item factors that answer, and the one to go back to.
+
+    The factors themselves are in `item_factors_<version>`; the view `item_factors` shows those in force.
+    """
+
+    __tablename__ = "active_model"
+    __table_args__ = (CheckConstraint("id = 1", name="active_model_id_check"),)
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default="1")
+    version: Mapped[str] = mapped_column(Text)
+    previous: Mapped[str | None] = mapped_column(Text)
+    activated_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
 
 
 class JobRun(Base):

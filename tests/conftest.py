@@ -17,14 +17,20 @@ from backend import config, database
 from backend.config import PACKAGED_MODEL
 from backend.embedded_postgres import EmbeddedPostgres
 from backend.migrations import migrate
+from backend.ml import training
 from backend.ml.encoder import Encoder, get_encoder
 from tests.catalogue import fill
+from tests.ml.factors import publish
 
 ROOT = Path(__file__).parents[1]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the server once, in the process that hands out the tests."""
+    # Where the shipped pack is not the subject, nobody waits for what is learned from it.
+    os.environ["TASTE_PACK"] = "none"
+    # Workers share the cores already: threads of their own would wait for one another longer than they work.
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     if hasattr(config, "workerinput"):
         return
     directory = Path(tempfile.mkdtemp(prefix="marquee-tests-"))
@@ -145,11 +151,12 @@ def encoder() -> Encoder:
 
 @pytest.fixture(scope="session")
 def catalogue_engine(postgres: EmbeddedPostgres, encoder: Encoder) -> Iterator[Engine]:
-    """A database of this worker's that holds the small catalogue; what a test adds it takes away again."""
+    """This worker's database of the small catalogue and factors for it; what a test adds it takes away again."""
     engine = create_engine(make_database(postgres), connect_args=database.CONNECT_ARGS)
     migrate(engine)
     with Session(engine) as session, session.begin():
         fill(session, encoder)
+        publish(session)
     yield engine
     engine.dispose()
 
@@ -166,6 +173,12 @@ def own_engine(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> I
     """An engine on a migrated, empty database that no other test sees; session_scope() uses it too."""
     engine = create_engine(make_database(postgres), connect_args=database.CONNECT_ARGS)
     migrate(engine)
-    monkeypatch.setattr(database, "get_engine", lambda: engine)
+    answer_by(engine, monkeypatch)
     yield engine
     engine.dispose()
+
+
+def answer_by(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the code under test find its database here, whichever module it looks in."""
+    monkeypatch.setattr(database, "get_engine", lambda: engine)
+    monkeypatch.setattr(training, "get_engine", lambda: engine)

@@ -265,7 +265,7 @@ def test_a_job_by_hand_says_what_it_did_and_stands_among_the_runs(
     fresh: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert backend_main.main(["train"]) == 0
-    assert "train: 0 positive opinions of 0 people" in capsys.readouterr().out
+    assert "train: There is no film to learn about yet." in capsys.readouterr().out
     assert backend_main.main(["cache"]) == 0
     assert "cache: films 0, people 0" in capsys.readouterr().out
     assert generate_embeddings.main([]) == 0
@@ -276,6 +276,59 @@ def test_a_job_by_hand_says_what_it_did_and_stands_among_the_runs(
         ("cache", "succeeded"),
         ("embeddings", "succeeded"),
     ]
+
+
+def test_training_from_a_corpus_says_what_it_learned_from_and_makes_nobody_a_user(
+    fresh: Engine, films: Path, movielens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Four ratings: one person rates one film twice, and one film is not here."""
+    movie_pipeline.main(["--from-file", str(films)])
+    capsys.readouterr()
+    with (movielens / "ratings.csv").open("a") as file:
+        file.write("3,1,4.5,1000000004\n")
+    assert backend_main.main(["train", "--corpus", str(movielens)]) == 0
+    said = capsys.readouterr().out
+    assert "corpus: 3 ratings of films in the catalogue" in said
+    assert "train: films 3, people 0, opinions 0, crowds 1" in said
+    assert (tmp_path / "data" / "corpus" / "LICENSE").exists()
+    assert count(fresh, "users") == count(fresh, "interactions") == count(fresh, "pending_interactions") == 0
+    assert backend_main.main(["train"]) == 0
+    assert "crowds 1" in capsys.readouterr().out
+
+
+def test_training_can_be_undone_by_hand(
+    fresh: Engine, films: Path, movielens: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    migrate(fresh)
+    assert backend_main.main(["train", "--back"]) == 1
+    assert "no earlier version to go back to" in error_line(capsys)
+    movie_pipeline.main(["--from-file", str(films)])
+    movie_pipeline.main(["--ratings", str(movielens)])
+    for _ in range(2):
+        assert backend_main.main(["train"]) == 0
+        assert "opinions 2" in capsys.readouterr().out
+    with fresh.connect() as connection:
+        before = connection.scalar(text("SELECT previous FROM active_model"))
+    capsys.readouterr()
+    assert backend_main.main(["train", "--back"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"train: {before} answers again"
+
+
+def test_a_corpus_that_can_not_be_used_is_said_in_one_line_and_nothing_is_trained(
+    fresh: Engine, films: Path, movielens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert backend_main.main(["train", "--corpus", str(tmp_path / "nowhere")]) == 1
+    assert "There is no file" in error_line(capsys)
+    assert backend_main.main(["train", "--corpus", str(movielens)]) == 1
+    assert "rates no film of the catalogue" in error_line(capsys)
+    movie_pipeline.main(["--from-file", str(films)])
+    with (movielens / "ratings.csv").open("a") as file:
+        file.write("3,1,4.5,1000000004\n")
+    assert backend_main.main(["train", "--corpus", str(movielens)]) == 0
+    (tmp_path / "data" / "corpus" / "taste.npz").write_bytes(b"damaged")
+    capsys.readouterr()
+    assert backend_main.main(["train"]) == 1
+    assert f"there is no readable taste pack in {tmp_path / 'data' / 'corpus'}" in error_line(capsys)
 
 
 def test_a_job_that_is_running_elsewhere_is_said_in_one_line(

@@ -70,6 +70,7 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PORT", "65536"),
         ("RECALL_TARGET", "98"),
         ("VECTOR_INDEX", "flat"),
+        ("TASTE_PACK", "of-my-own"),
         ("INCLUDE_ADULT", "perhaps"),
         ("DB_POOL_SIZE", "0"),
         ("LOG_LEVEL", "loud"),
@@ -88,7 +89,8 @@ def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, varia
 def test_words_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_LEVEL", "WARNING")
     monkeypatch.setenv("VECTOR_INDEX", "HNSW")
-    assert (Settings().log_level, Settings().vector_index) == ("warning", "hnsw")
+    monkeypatch.setenv("TASTE_PACK", "None")
+    assert (Settings().log_level, Settings().vector_index, Settings().taste_pack) == ("warning", "hnsw", "none")
 
 
 def test_the_data_folder_does_not_move_with_the_working_directory(

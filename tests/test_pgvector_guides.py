@@ -40,7 +40,10 @@ pytestmark = pytest.mark.timeout(600)
 
 ROOT = Path(__file__).parents[1]
 SETUP, QUICKSTART = ROOT / "PGVECTOR_SETUP.md", ROOT / "PGVECTOR_QUICKSTART.md"
-SETTINGS = {"DATABASE_URL", "DATA_DIR", "HOST", "PORT", "API_KEYS", "ADMIN_KEY", "TMDB_API_KEY", "VECTOR_INDEX"}
+SETTINGS = {
+    *("DATABASE_URL", "DATA_DIR", "HOST", "PORT", "API_KEYS", "ADMIN_KEY", "TMDB_API_KEY"),
+    *("VECTOR_INDEX", "TASTE_PACK"),
+}
 NOT_COPIED = (".git", ".venv", ".env", "data", ".*_cache", ".hypothesis")
 
 PART = re.compile(r"^```(\w*)\n(.*?)^```$|^#+ ([^\n]+)$", re.MULTILINE | re.DOTALL)

@@ -169,7 +169,7 @@ def test_neither_a_killed_service_nor_a_killed_server_loses_a_row(data: Path) ->
             lambda: service.ask("/similar/862").json()["source"] == "pgvector", "the database answers again"
         )
         assert time.monotonic() - since < BACK_WITHIN
-        assert [row["id"] for row in service.ask("/recommendations/bert").json()["results"]] == [863, 862]
+        assert {row["id"] for row in service.ask("/recommendations/bert").json()["results"]} == {863, 862}
         assert len(service.state()) == len(before) + 1
         service.end(signal.SIGINT)
         assert is_stopped(service.postgres)
@@ -190,8 +190,10 @@ def test_a_scheduler_that_dies_is_started_again_and_ends_with_the_service(data: 
     assert "Traceback" not in (data.parent / "service.log").read_text()
 
 
-def test_told_so_it_starts_no_scheduler(data: Path) -> None:
-    with serving(data, "--no-scheduler") as service:
+def test_told_so_it_starts_no_scheduler_and_says_once_whose_taste_it_starts_from(data: Path) -> None:
+    with serving(data, "--no-scheduler", TASTE_PACK="movielens-small") as service:
+        log = (data.parent / "service.log").read_text()
+        assert log.count("not for commercial use: set TASTE_PACK=none") == 1
         assert service.ask("/jobs").json()["scheduler_running"] is False
         assert schedulers(service) == []
         service.end(signal.SIGINT)

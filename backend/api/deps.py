@@ -14,9 +14,9 @@ from backend.config import Settings
 from backend.database import reading_session
 from backend.errors import ModelError
 from backend.ml.encoder import Encoder, get_encoder
-from backend.ml.pgvector_statements import Vector384
 from backend.ml.recommender import Layers
 from backend.ml.recommender import Recommender as LayeredRecommender
+from backend.ml.taste_statements import Vector384
 
 log = structlog.get_logger()
 

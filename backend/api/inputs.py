@@ -2,7 +2,8 @@
 
 import datetime as dt
 import re
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +22,7 @@ from backend.catalog.filters import Filters, MovieRef, genre_name
 from backend.catalog.records import IMDB_ID, MAX_INTEGER
 from backend.feedback.records import EARLIEST
 from backend.feedback.weights import Kind
-from backend.ml.answer import Request
+from backend.ml.answer import By, Request
 
 # JSON may carry half a surrogate pair, which is no character and can't be stored.
 PERSON = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]{1,128}")
@@ -57,7 +58,7 @@ def _plausible(value: dt.datetime) -> dt.datetime:
     if moment > dt.datetime.now(dt.UTC) + CLOCK_SKEW:
         raise PydanticCustomError("future", "This lies in the future")
     if moment < EARLIEST:
-        # Nobody remembers; and a weight that halves every two years would vanish below what numbers can hold.
+        # Nobody remembers; and a weight that halves every twenty years would vanish below what numbers can hold.
         raise PydanticCustomError("too_long_ago", "This lies before 1900")
     return moment
 
@@ -188,13 +189,29 @@ class SimilarQuery(ListQuery):
     """Which similar films."""
 
     user_id: Person | None = Field(None, description="Leaves out what this person has seen or rejected.")
-    by: Literal["embedding"] = Field("embedding", description="The cosine order of the embeddings.")
+    by: By = Field(
+        "best", description="best: by all that is known; embedding: the cosine order of the embeddings."
+    )
+
+    def request(self) -> Request:
+        """The same as the layers understand it."""
+        return replace(super().request(), by=self.by)
 
 
 class RecommendationQuery(ListQuery):
     """Which recommendations."""
 
     diversity_boost: float = Field(0.2, ge=0, le=1, allow_inf_nan=False)
+
+
+class WhyQuery(FilterFields):
+    """Which list a film is looked for in."""
+
+    n: int = Field(10, ge=1, le=500, description="How long the list is.")
+
+    def request(self) -> Request:
+        """The same as the layers understand it."""
+        return Request(n=self.n, filters=self.filters())
 
 
 class PersonQuery(RecommendationQuery):

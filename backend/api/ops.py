@@ -14,6 +14,7 @@ from backend.api.schemas import Live, Ready, Stats
 from backend.catalog.filters import NO_FILTERS
 from backend.errors import SetupError
 from backend.feedback.store import counts
+from backend.ml.taste_store import find_active
 from backend.ml.vector_index import status
 from backend.operations.jobs import last_runs
 
@@ -37,7 +38,8 @@ def stats(recommender: Recommender, session: ReadSession) -> Response:
     return JSONBytes(
         recommender.database.get_stats()
         | people
-        | {"index": status(session), "jobs": _last_outcomes(session), "layer": recommender.layer}
+        | {"index": status(session), "taste_version": find_active(session)}
+        | {"jobs": _last_outcomes(session), "layer": recommender.layer}
     )
 
 

@@ -1,13 +1,14 @@
 """What is like a film, and what a person may like."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
 from backend.api.deps import CurrentIds, CurrentWords, MoviePath, PersonPath, Recommender
-from backend.api.inputs import PersonQuery, RecommendationBody, RecommendationQuery, SimilarQuery
-from backend.api.render import RecommendationIds, ranked_list
-from backend.api.schemas import RankedList
+from backend.api.inputs import PersonQuery, RecommendationBody, RecommendationQuery, SimilarQuery, WhyQuery
+from backend.api.render import JSONBytes, RecommendationIds, ranked_list
+from backend.api.schemas import RankedList, WhyAnswer
 from backend.ml.recommender import Recommender as LayeredRecommender
 
 router = APIRouter(tags=["recommendations"])
@@ -30,6 +31,19 @@ def recommendations(
     ids: CurrentIds,
 ) -> Response:
     return _recommend(user_id, query, recommender, ids)
+
+
+@router.get(
+    "/recommendations/{user_id}/why/{movie_id}", response_model=WhyAnswer, summary="Why a film is there, or is not"
+)
+def why(
+    user_id: PersonPath,
+    movie_id: MoviePath,
+    query: Annotated[WhyQuery, Query()],
+    recommender: Recommender,
+) -> Response:
+    verdict = recommender.why(user_id, movie_id, query.request())
+    return JSONBytes(asdict(verdict) | {"behind": verdict.behind})
 
 
 @router.get("/recommendations", response_model=RankedList, summary="The same, the person as a parameter")

@@ -15,7 +15,7 @@ from backend.errors import InvalidInputError
 from backend.ml.answer import LIST_END, Answer, Request
 from backend.telemetry import ANSWERS
 
-INTERNAL = {"source", "total", "vector", "actors"}
+INTERNAL = {"source", "version", "total", "vector", "actors"}
 
 
 class JSONBytes(Response):

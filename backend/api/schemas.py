@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from backend.catalog.filters import MovieRef
 from backend.feedback.weights import Kind
-from backend.ml.answer import Source
+from backend.ml.answer import Source, Status
 
 
 class Genre(BaseModel):
@@ -26,11 +26,24 @@ class GenreCount(Genre):
 class Reason(BaseModel):
     """Why a film stands in the list; `share` is its part of the score."""
 
-    kind: Literal["collection", "director", "actor", "keyword", "genre", "liked", "popular"]
+    kind: Literal["collection", "director", "actor", "keyword", "genre", "liked", "others", "popular", "words"] = (
+        Field(
+            description="liked: a film of the person; others: the rest of what they did; popular: what everyone "
+            "starts with; the facts are those shared with a film."
+        )
+    )
     names: list[str] | None = None
     id: int | None = None
     title: str | None = None
     share: float | None = None
+
+
+class ScoreParts(BaseModel):
+    """What a score adds up from."""
+
+    taste: float = Field(description="Learned from what people like together.")
+    content: float = Field(description="What the film is like.")
+    prior: float = Field(description="How well known and well rated it is.")
 
 
 class MovieRow(BaseModel):
@@ -56,6 +69,7 @@ class ScoredRow(MovieRow):
     """The same with its score, which means something only within its list."""
 
     score: float
+    score_parts: ScoreParts | None = None
     why: list[Reason] | None = None
 
 
@@ -81,6 +95,27 @@ class MoviePage(BaseModel):
     page: int
     total_results: int
     total_pages: int
+
+
+class WhyAnswer(BaseModel):
+    """Why a film is, or is not, among a person's recommendations."""
+
+    id: int
+    title: str
+    status: Status = Field(
+        description="recommended: among the first n by score; outranked: others score more; seen: the person did "
+        "something with it; filtered: a filter leaves it out; no_embedding: nothing is known of it yet."
+    )
+    acts: list[Kind] = Field(description="What the person did that keeps it out.")
+    filters: list[str] = Field(description="The filters that keep it out.")
+    rank: int | None = Field(description="Its place by score, before diversity, among those that may be shown.")
+    score: float | None
+    needed: float | None = Field(description="The score of the n-th film.")
+    behind: float | None = Field(description="By how much it is outranked.")
+    score_parts: ScoreParts | None
+    why: list[Reason]
+    source: Source
+    model_version: str
 
 
 class RankedList(BaseModel):
@@ -216,6 +251,7 @@ class Stats(BaseModel):
     people: int
     pending_interactions: int
     index: IndexState
+    taste_version: str | None = Field(description="Of the item factors that recommendations come from.")
     jobs: dict[str, JobOutcome] = Field(description="The last run of each job that has run.")
     layer: Source = Field(description="The layer that answers.")
 

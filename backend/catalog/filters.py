@@ -1,6 +1,7 @@
 """Filters: the same everywhere that films are listed."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 from backend.catalog.records import GENRE_IDS, GENRES
 from backend.errors import UnknownGenreError
@@ -34,6 +35,13 @@ class Filters:
     def narrows(self) -> bool:
         """Whether anything is limited at all."""
         return self != NO_FILTERS
+
+    def one_by_one(self) -> "Iterator[tuple[str, Filters]]":
+        """Each field that limits, by name, with filters that limit by nothing else."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                yield field.name, Filters(**{field.name: value})
 
 
 NO_FILTERS = Filters()

@@ -66,15 +66,22 @@ def import_movielens(folder: Path) -> ImportSummary:
 
     Raises UsageError where ratings.csv or links.csv is missing or is another kind of file.
     """
-    films = _read_films(folder)
     summary = ImportSummary()
     with tqdm(desc="ratings", unit=" ratings", unit_scale=True, mininterval=0.5, disable=None) as bar:
-        for batch in _batches(_usable(folder / "ratings.csv", films, summary)):
+        for batch in _batches(read_movielens(folder, summary)):
             with session_scope() as session:
                 recorded = record(session, batch)
             summary.add(recorded)
             bar.update(len(batch))
     return summary
+
+
+def read_movielens(folder: Path, summary: ImportSummary) -> Iterator[NewInteraction]:
+    """The usable ratings of a MovieLens folder; the summary counts what was read and what is not usable.
+
+    Raises UsageError where ratings.csv or links.csv is missing or is another kind of file.
+    """
+    return _usable(folder / "ratings.csv", _read_films(folder), summary)
 
 
 def _batches(ratings: Iterator[NewInteraction]) -> Iterator[list[NewInteraction]]:

@@ -1,5 +1,6 @@
-"""What an interaction says about taste, as a number between -1 and 1."""
+"""What an interaction says about taste, as a number: for a person who asks, and for the training."""
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 Kind = Literal["rating", "like", "dislike", "watched", "watchlist", "not_interested", "click"]
@@ -17,25 +18,43 @@ BASE_WEIGHTS: dict[Kind, float] = {
     "dislike": -0.5,
 }
 """Every kind but a rating, whose weight comes from its value."""
-
-RATING_NEUTRAL = 2.5
-RATING_SPAN = 2.5
-NEGATIVE_FACTOR = 0.5
-"""A film disliked says less about the next one than a film liked."""
-HALF_LIFE_DAYS = 730
+RATING_WEIGHTS = (-0.4, -0.2, 0.0, 0.3, 0.8, 1.0)
+"""Of a rating of 0, 1, … 5; straight lines between. Chosen on ml-latest-small: +0.7 % NDCG@10 over
+`RATING_EVIDENCE`."""
+HALF_LIFE_DAYS = 7300
 FORGOTTEN = 20.0
-"""Half-lives (forty years) after which a weight fades no further: a product that underflows is an error."""
+"""Half-lives after which a weight fades no further: a product that underflows is an error."""
+HALF_PRIOR = 1.0
+"""Films that a person has to like for what everyone starts with to count half as much."""
+
+EVIDENCE: dict[Kind, float] = {
+    "like": 1.0,
+    "watchlist": 0.3,
+    "watched": 0.4,
+    "click": 0.0,
+    "not_interested": 0.0,
+    "dislike": 0.1,
+}
+RATING_EVIDENCE = (0.0, 0.1, 0.2, 0.5, 0.8, 1.0)
+"""What the training goes by: never negative, for even a film disliked tells which films a person watches."""
 
 
 def interaction_weight(kind: Kind, value: float | None, age_days: float) -> float:
     """The weight of an interaction: base(kind, value) * 0.5 ** min(age_days / HALF_LIFE_DAYS, FORGOTTEN).
 
-    base is BASE_WEIGHTS[kind]; of a rating it is r = (value - RATING_NEUTRAL) / RATING_SPAN where r >= 0, and
-    NEGATIVE_FACTOR * r below. `age_days` (>= 0) counts back from the person's own last act, not from now: equal
-    rows give equal answers whenever they are asked for.
+    base is BASE_WEIGHTS[kind], of a rating RATING_WEIGHTS at its value. `age_days` (>= 0) counts back from the
+    person's own last act, not from now: equal rows give equal answers whenever they are asked for.
     """
     decay: float = 0.5 ** min(age_days / HALF_LIFE_DAYS, FORGOTTEN)
     return _base_weight(kind, value) * decay
+
+
+def history_scale(total: float) -> float:
+    """What all weights of a person are multiplied by, of the sum of their sizes: 1 + total / HALF_PRIOR.
+
+    The more someone is known, the less counts what everyone starts with.
+    """
+    return 1.0 + total / HALF_PRIOR
 
 
 def _base_weight(kind: Kind, value: float | None) -> float:
@@ -43,5 +62,9 @@ def _base_weight(kind: Kind, value: float | None) -> float:
         return BASE_WEIGHTS[kind]
     if value is None:
         raise ValueError("a rating has a value")
-    distance = (value - RATING_NEUTRAL) / RATING_SPAN
-    return distance if distance >= 0 else NEGATIVE_FACTOR * distance
+    return _between(RATING_WEIGHTS, value)
+
+
+def _between(weights: Sequence[float], value: float) -> float:
+    below = min(int(value), len(weights) - 2)
+    return weights[below] + (weights[below + 1] - weights[below]) * (value - below)

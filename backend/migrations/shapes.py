@@ -6,8 +6,9 @@ from sqlalchemy import Connection, text
 
 from backend.migrations.versions import r0001_catalogue_and_taste as r0001
 from backend.migrations.versions import r0002_jobs_and_changes as r0002
+from backend.migrations.versions import r0003_item_factors as r0003
 
-MAKERS = (r0001.TABLES, r0001.INDEXES, r0002.TABLES, r0002.INDEXES)
+MAKERS = (r0001.TABLES, r0001.INDEXES, r0002.TABLES, r0002.INDEXES, r0003.TABLES, r0003.INDEXES)
 """What makes tables and indexes, in order, where they are not there yet."""
 
 Description = frozenset[object]

@@ -1,6 +1,7 @@
 """What is asked of a layer, and what it answers: the same for all of them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from backend.catalog.filters import NO_FILTERS, Filters
@@ -15,6 +16,8 @@ NOT_A_VERDICT = ("click",)
 """Kinds that do not keep a film out of a person's recommendations."""
 NOT_SEEN = ("click", "watchlist")
 """Kinds that do not keep a film out of what is similar to another."""
+LONG_HISTORY = 20
+"""From so many films with a positive weight on, a person's lists keep to the genres of their taste."""
 BECAUSE = 3
 """Liked films named as the reason of one recommendation."""
 
@@ -23,6 +26,8 @@ QUALITY_SCALE = 100.0
 
 Rows = list[dict[str, Any]]
 Source = Literal["pgvector", "file_cache", "svd", "popular"]
+By = Literal["best", "embedding"]
+"""What makes films alike: all that is known, or the cosine of their embeddings alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,8 @@ class Request:
     diversity_boost: float = 0.0
     filters: Filters = NO_FILTERS
     explain: bool = False
+    by: By = "best"
+    """What makes films alike; of no matter to recommendations."""
 
     @property
     def start(self) -> int:
@@ -80,3 +87,57 @@ class Answer:
     """Whether the layer that should have answered could not."""
     total_results: int | None = None
     """How long the list is; None where filters limit it."""
+
+
+Status = Literal["recommended", "outranked", "seen", "filtered", "no_embedding"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Why one film is, or is not, among a person's recommendations."""
+
+    id: int
+    title: str
+    status: Status
+    source: Source
+    model_version: str
+    acts: list[str] = field(default_factory=list)
+    """What the person did with it that keeps it out."""
+    filters: list[str] = field(default_factory=list)
+    """The filters that keep it out."""
+    rank: int | None = None
+    """Its place among the films that may be recommended, by score, before diversity; None without a score."""
+    score: float | None = None
+    needed: float | None = None
+    """The score of the last film of the list."""
+    score_parts: Mapping[str, float] | None = None
+    """The score by what it was learned from."""
+    why: Rows = field(default_factory=list)
+
+    @property
+    def behind(self) -> float | None:
+        """By how much it is outranked."""
+        if self.status != "outranked" or self.score is None or self.needed is None:
+            return None
+        return self.needed - self.score
+
+    @classmethod
+    def of(
+        cls, *, acts: list[str], filters: list[str], score: float | None, rank: int | None, n: int, **told: Any
+    ) -> "Verdict":
+        """What the findings come to, the first thing that keeps a film out named first."""
+        status: Status = "recommended" if rank is not None and rank <= n else "outranked"
+        if acts:
+            status = "seen"
+        elif filters:
+            status = "filtered"
+        elif score is None:
+            status = "no_embedding"
+        return cls(
+            status=status,
+            acts=acts,
+            filters=filters,
+            score=score,
+            rank=rank if score is not None else None,
+            **told,
+        )

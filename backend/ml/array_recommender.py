@@ -9,48 +9,63 @@ from numpy.typing import NDArray
 
 from backend.catalog.filters import Filters, MovieRef
 from backend.errors import MovieNotFoundError
-from backend.feedback.weights import interaction_weight
+from backend.feedback.weights import KINDS, interaction_weight
 from backend.ml.answer import (
     BECAUSE,
     LIST_END,
+    LONG_HISTORY,
     NOT_A_VERDICT,
     NOT_SEEN,
     QUALITY_SCALE,
     Answer,
+    By,
     Request,
     Rows,
     Source,
+    Verdict,
 )
-from backend.ml.diversity import page_order
-from backend.ml.explain import shared_facts
+from backend.ml.diversity import Calibration, page_order
+from backend.ml.explain import Contributions, shared_facts, shared_with, with_words_as_reason
 from backend.ml.film_table import Bools, FilmTable, Indexes
-from backend.ml.fold_in import Opinions, films_done, opinions
+from backend.ml.fold_in import Opinions, films_done, opinions, scaled
+from backend.ml.item_factors import BLOCKS, ItemFactors
 from backend.ml.people_store import ACT, Acts, PeopleFile
+from backend.ml.similarity import CANDIDATES, SAME_COLLECTION, closeness, query
 
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Person:
+    """Someone folded in."""
+
+    places: Indexes
+    """Shape (opinions,): the films they have an opinion of, by index."""
+    weights: Floats
+    """Shape (opinions,)."""
+    vector: Floats
+    """Shape (dimensions,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
     """Where films lie."""
 
-    items: Floats
-    """Shape (films, dimensions); a row of zeros says nothing. A person is the weighted sum of such rows, and
-    films are ranked by their dot product with a person, or with one film."""
+    factors: ItemFactors
     units: Floats
-    """The same rows, each of length 1 or 0: their dot products are cosines, which diversity goes by."""
-    known: Bools
-    """Which films have a place."""
+    """Shape (films, dimensions): rows of length 1 or 0; diversity goes by their cosines."""
+    embedded: Bools
+    """Which films have such a row."""
+    made_by: str
+    """The model that made these."""
 
 
 class ArrayRecommender:
     """Similar films and recommendations from files, without the database."""
 
     source: ClassVar[Source]
-    lists_unknown: ClassVar[bool] = False
-    """Whether lists also hold films without a place, as neither near nor far."""
     understands_words: ClassVar[bool] = False
-    """Whether the embedding of words lies in the same space."""
+    """Whether the rows of `Space.units` are embeddings."""
 
     def __init__(
         self,
@@ -65,6 +80,7 @@ class ArrayRecommender:
         self.people = people
         self.space = space
         self.version = version
+        """Of the factors."""
         self.include_adult = include_adult
 
     def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
@@ -73,11 +89,13 @@ class ArrayRecommender:
         acts = self._acts(user_id) if user_id is not None else None
         allowed = self._allowed(request.filters, acts, not_counting=NOT_SEEN)
         allowed[seed] = False
-        if self.space.known[seed]:
-            nearness = self.space.items @ self.space.units[seed]
-            answer = self._ranked(nearness, self._listed(allowed), request)
+        likeness, placed = self._likeness(seed, allowed, request.by)
+        if placed[seed]:
+            answer = self._ranked(likeness, allowed & placed, request)
         else:
             answer = self._popular(allowed & self.films.kindred(seed), request)
+        if request.by == "embedding" and self.understands_words:
+            answer = replace(answer, model_version=self.space.made_by)
         if request.explain:
             facts = self.films.details(seed)
             for row in answer.rows:
@@ -88,7 +106,7 @@ class ArrayRecommender:
         """What a person may like: by what they did, or popular films where that says nothing."""
         acts = self._acts(user_id)
         allowed = self._allowed(request.filters, acts, not_counting=NOT_A_VERDICT)
-        return self._recommend(opinions(acts), allowed, request)
+        return self._recommend(self._fold_in(opinions(acts)), allowed, request)
 
     def recommend_for(
         self,
@@ -105,9 +123,38 @@ class ArrayRecommender:
         places = sorted(place for place in weights if place is not None)
         allowed = self._allowed(request.filters, None, not_counting=())
         allowed[places] = False
-        taste = (self.films.ids[places], np.array([weights[place] for place in places], dtype=np.float32))
+        taste = (self.films.ids[places], scaled(np.array([weights[place] for place in places])))
         unknown = [ref for ref in (*liked, *disliked) if found[ref] is None]
-        return self._recommend(taste, allowed, request, words=meaning), unknown
+        person = self._fold_in(taste)
+        if meaning is not None and self.understands_words:
+            return with_words_as_reason(self._worded(person, meaning, allowed, request), request), unknown
+        return self._recommend(person, allowed, request), unknown
+
+    def why(self, user_id: str, ref: MovieRef, request: Request) -> Verdict:
+        """Why a film is, or is not, among the first `request.n`. Raises MovieNotFoundError."""
+        film, acts = self._get(ref), self._acts(user_id)
+        person = self._fold_in(opinions(acts))
+        scores = self.space.factors.q @ person.vector
+        allowed = self._allowed(request.filters, acts, not_counting=NOT_A_VERDICT) & self.space.factors.known
+        ranked = -np.sort(-scores[allowed])
+        about = acts[acts["movie_id"] == self.films.ids[film]]
+        done = {KINDS[number] for number in about["kind"]} - set(NOT_A_VERDICT)
+        placed = bool(self.space.factors.known[film])
+        made_of = self._contributions(film, person) if placed else None
+        return Verdict.of(
+            id=int(self.films.ids[film]),
+            title=self.films.details(film)["title"],
+            acts=sorted(done),
+            filters=[name for name, alone in request.filters.one_by_one() if not self._lets(alone, film)],
+            score=float(scores[film]) if placed else None,
+            rank=int((ranked > scores[film]).sum()) + 1,
+            needed=float(ranked[request.n - 1]) if len(ranked) >= request.n else None,
+            n=request.n,
+            source=self.source,
+            model_version=self.version,
+            score_parts=made_of.blocks if made_of else None,
+            why=self._reasons(film, made_of) if made_of else [],
+        )
 
     def detail(self, ref: MovieRef) -> dict[str, Any]:
         """All that is known of one film. Raises MovieNotFoundError."""
@@ -118,74 +165,102 @@ class ArrayRecommender:
         matching = self._by_quality(self._allowed(filters, None, not_counting=()))
         return [self.films.summary(int(i)) for i in matching[offset : offset + limit]], len(matching)
 
-    def _recommend(
-        self, taste: Opinions, allowed: Bools, request: Request, *, words: Floats | None = None
-    ) -> Answer:
-        places, weights = self._placed(taste)
-        person = self._person(places, weights, words if self.understands_words else None)
-        # What cancels out exactly says nothing, and has no angle to anything.
-        length = 0.0 if person is None else float(np.linalg.norm(person))
-        if person is None or not length:
-            answer = self._popular(allowed, request)
-        else:
-            answer = self._ranked(self.space.items @ (person / np.float32(length)), self._listed(allowed), request)
-        if request.explain:
-            for row in answer.rows:
-                because = self._because(row["id"], places, weights, length=length) if length else None
-                row["why"] = [{"kind": "popular"}] if because is None else because
-        return answer
+    def _likeness(self, seed: int, allowed: Bools, by: By) -> tuple[Floats, Bools]:
+        """How like each film is to one, and of which films that is known: as `similar_statement`, in numpy."""
+        unknown = not self.space.factors.known[seed]
+        if self.understands_words and (by == "embedding" or unknown):
+            return self.space.units @ self.space.units[seed], self.space.embedded
+        factors = self.space.factors
+        if unknown:
+            return np.zeros(len(self.films), dtype=np.float32), factors.known
+        likeness: Floats = factors.s @ query(factors.s[seed])
+        collection = self.films.same_collection(seed)
+        others = self._best(likeness, allowed & factors.known & ~collection, CANDIDATES)
+        looked_at = np.concatenate([np.flatnonzero(collection), others])
+        if self.understands_words:
+            likeness[looked_at] += closeness(self.space.units[looked_at] @ self.space.units[seed])
+        likeness[collection] += SAME_COLLECTION
+        return likeness, factors.known
 
-    def _placed(self, taste: Opinions) -> tuple[Indexes, Floats]:
-        """Those of a person's films that have a place, by index, and their weights."""
+    def _fold_in(self, taste: Opinions) -> "_Person":
+        """As `Taste.profile_statement`, in numpy."""
+        factors = self.space.factors
         places = self.films.indexes_of(taste[0])
         places, weights = places[places >= 0], taste[1][places >= 0]
-        has_place = self.space.known[places]
-        return places[has_place], weights[has_place]
+        placed = factors.known[places]
+        places, weights = places[placed], weights[placed]
+        return _Person(places, weights, factors.start + weights @ factors.p[places])
 
-    def _person(self, places: Indexes, weights: Floats, words: Floats | None) -> Floats | None:
-        """The sum of weight * item, shape (dimensions,); None where there is nothing positive to go by."""
-        total: Floats = weights @ self.space.items[places]
-        if words is not None:
-            total = total + words
-        elif not (weights > 0).any():
-            return None
-        return total
+    def _recommend(self, person: "_Person", allowed: Bools, request: Request) -> Answer:
+        factors = self.space.factors
+        if factors.known.any():
+            answer = self._ranked(factors.q @ person.vector, allowed & factors.known, request, person)
+        else:
+            answer = self._popular(allowed, request)
+        if not (person.weights > 0).any():
+            answer = replace(answer, source="popular", cold_start=True)
+        if request.explain:
+            for row in answer.rows:
+                film = self._get(row["id"])
+                row["why"] = [{"kind": "popular"}]
+                if factors.known[film]:
+                    made_of = self._contributions(film, person)
+                    row["score_parts"] = made_of.blocks
+                    row["why"] = self._reasons(film, made_of)
+        return answer
 
-    def _listed(self, allowed: Bools) -> Bools:
-        """Of the films that are allowed, those that can be ranked."""
-        return allowed if self.lists_unknown else allowed & self.space.known
+    def _worded(self, person: "_Person", meaning: Floats, allowed: Bools, request: Request) -> Answer:
+        """As `worded_statement`, in numpy."""
+        nearness = self.space.units @ meaning
+        meant = self._best(nearness, allowed & self.space.embedded, LIST_END)
+        taste = (self.space.factors.q @ person.vector)[meant]
+        taste = np.where(self.space.factors.known[meant], taste, -np.inf)
+        by_taste = np.empty(len(meant))
+        by_taste[np.lexsort((self.films.ids[meant], -taste))] = np.arange(1, len(meant) + 1)
+        scores = np.zeros(len(self.films), dtype=np.float32)
+        scores[meant] = 2.0 / (60 + np.arange(1, len(meant) + 1))
+        if (person.weights > 0).any():
+            scores[meant] += 1.0 / (60 + by_taste)
+        return replace(self._ranked(scores, scores > 0, request), model_version=self.space.made_by)
 
-    def _ranked(self, scores: Floats, allowed: Bools, request: Request) -> Answer:
+    def _ranked(self, scores: Floats, allowed: Bools, request: Request, person: "_Person | None" = None) -> Answer:
         window = request.window
         candidates = self._best(scores, allowed, window.offset + window.limit)[window.offset :]
-        return self._answer(candidates, scores[candidates], self.source, allowed, request)
+        return self._answer(candidates, scores[candidates], self.source, allowed, request, person)
 
     def _best(self, scores: Floats, allowed: Bools, count: int) -> Indexes:
-        """The indexes of the highest scores; equal ones by id, or the popular first where all films are listed."""
+        """The indexes of the highest scores; equal ones by id."""
         among = np.flatnonzero(allowed)
         if len(among) > count:
             least = np.partition(scores[among], len(among) - count)[len(among) - count]
             among = among[scores[among] >= least]
-        ties = -self.films.columns["quality"][among] if self.lists_unknown else np.zeros(len(among))
-        return among[np.lexsort((among, ties, -scores[among]))][:count]
+        return among[np.lexsort((among, -scores[among]))][:count]
 
     def _popular(self, allowed: Bools, request: Request) -> Answer:
         window = request.window
         candidates = self._by_quality(allowed)[window.offset : window.offset + window.limit]
         scores = (self.films.columns["quality"][candidates] / QUALITY_SCALE).astype(np.float32)
-        return self._answer(candidates, scores, "popular", allowed, request)
+        answer = self._answer(candidates, scores, "popular", allowed, request)
+        return replace(answer, model_version=self.space.made_by)
 
     def _by_quality(self, allowed: Bools) -> Indexes:
         ordered: Indexes = self.films.by_quality[allowed[self.films.by_quality]]
         return ordered
 
     def _answer(
-        self, candidates: Indexes, scores: Floats, source: Source, allowed: Bools, request: Request
+        self,
+        candidates: Indexes,
+        scores: Floats,
+        source: Source,
+        allowed: Bools,
+        request: Request,
+        person: "_Person | None" = None,
     ) -> Answer:
         """The page asked for, of the candidates of its window and their scores."""
         order: Sequence[int] = range(len(candidates))
         if request.diversity_boost:
-            order = page_order(scores, self.space.units[candidates], request)
+            calibration = self._calibration(person, candidates) if person else None
+            order = page_order(scores, self.space.units[candidates], request, calibration)
         return Answer(
             rows=[self.films.summary(int(candidates[i])) | {"score": float(scores[i])} for i in order],
             source=source,
@@ -194,26 +269,57 @@ class ArrayRecommender:
             total_results=None if request.filters.narrows else min(int(allowed.sum()), LIST_END),
         )
 
-    def _because(self, movie_id: int, places: Indexes, weights: Floats, *, length: float) -> Rows:
-        """The liked films that brought one here, with their shares of its score: see `contributions_statement`."""
-        shares = weights * (self.space.items[places] @ self.space.items[self._get(movie_id)]) / length
-        order = np.lexsort((self.films.ids[places], -shares))[:BECAUSE]
-        return [
+    def _calibration(self, person: "_Person", candidates: Indexes) -> Calibration | None:
+        """As `Taste.genres_statement`, in numpy."""
+        liked = person.weights > 0
+        if liked.sum() < LONG_HISTORY:
+            return None
+        taste: dict[str, float] = {}
+        for film, weight in zip(person.places[liked], person.weights[liked], strict=True):
+            genres = self.films.genres(int(film))
+            for name in genres:
+                taste[name] = taste.get(name, 0.0) + float(weight) / len(genres)
+        return Calibration.of(dict(sorted(taste.items())), [self.films.genres(int(i)) for i in candidates])
+
+    def _contributions(self, film: int, person: "_Person") -> Contributions:
+        """As `contributions_statement`, in numpy."""
+        factors = self.space.factors
+        q = factors.q[film]
+        shares = person.weights * (factors.p[person.places] @ q)
+        first = np.lexsort((self.films.ids[person.places], -shares))[:BECAUSE]
+        liked: Rows = [
             {
-                "kind": "liked",
-                "id": int(self.films.ids[places[i]]),
-                "title": self.films.details(int(places[i]))["title"],
-                "share": round(float(shares[i]), 4),
+                "id": int(self.films.ids[person.places[i]]),
+                "title": self.films.details(int(person.places[i]))["title"],
+                "share": float(shares[i]),
             }
-            for i in order
+            for i in first
             if shares[i] > 0
         ]
+        blocks = {
+            name: float(person.vector[block.begin : block.end] @ q[block.begin : block.end])
+            for name, block in BLOCKS.items()
+        }
+        return Contributions(
+            score=float(person.vector @ q), start=float(factors.start @ q), blocks=blocks, liked=liked
+        )
+
+    def _reasons(self, film: int, made_of: Contributions) -> Rows:
+        reasons = made_of.reasons()
+        if made_of.liked:
+            # Not `_get`: it may be a film that stands in no list.
+            (first,) = self.films.indexes_of(np.array([made_of.liked[0]["id"]]))
+            reasons += shared_with(self.films.details(int(first)), self.films.details(film))
+        return reasons
 
     def _get(self, ref: MovieRef) -> int:
         index = self.films.find(ref)
         if index is None or (self.films.columns["adult"][index] and not self.include_adult):
             raise MovieNotFoundError(f"There is no film {ref} in the catalogue.", field="movie_id")
         return index
+
+    def _lets(self, filters: Filters, film: int) -> bool:
+        return bool(self.films.allowed(filters, include_adult=self.include_adult)[film])
 
     def _acts(self, user_id: str) -> Acts:
         return self.people.acts(user_id) if self.people is not None else np.empty(0, dtype=ACT)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.catalog.store import DETAIL_COLUMNS
 from backend.ml.people_store import ACT, KIND_NUMBER, Person
+from backend.ml.taste_store import find_active
 from backend.models import Installation, Interaction, Movie, PeopleChange, User
 
 AT_ONCE = 1000
@@ -31,17 +32,25 @@ def database_id(session: Session) -> str:
 
 
 def fingerprint(session: Session, *, model: str) -> dict[str, Any]:
-    """Which database this is, and the state of its films and their vectors."""
+    """Which database this is, and the state of its films, their vectors and their factors."""
     # Over all, the transaction that wrote each row last: whoever changed whatever of a film, it is another.
     state = func.hashtextextended(func.concat(Movie.id, " ", literal_column("movies.xmin")), 0)
     movies, films = session.execute(select(func.count(Movie.id), func.sum(state))).one()
-    return {"database": database_id(session), "model": model, "movies": movies, "films": str(films)}
+    return {
+        "database": database_id(session),
+        "model": model,
+        "movies": movies,
+        "films": str(films),
+        "taste": find_active(session),
+    }
 
 
-def stream_films(session: Session, *, model: str) -> Iterator[Mapping[str, Any]]:
-    """Every film in the order of ids, with its vector in pgvector's binary form where it is this model's."""
+def stream_films(session: Session, *, model: str, ids: Sequence[int] | None = None) -> Iterator[Mapping[str, Any]]:
+    """Films in the order of ids, each with its vector in pgvector's binary form where it is this model's."""
     vector = case((Movie.embedding_model == model, func.vector_send(Movie.embedding))).label("vector")
     statement = select(*DETAIL_COLUMNS, Movie.adult, Movie.quality, vector).order_by(Movie.id)
+    if ids is not None:
+        statement = statement.where(Movie.id.in_(ids))
     for row in session.execute(statement, execution_options={"yield_per": AT_ONCE}).mappings():
         yield dict(row)
 

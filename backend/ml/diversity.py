@@ -1,4 +1,7 @@
-"""Maximal marginal relevance: a list whose films differ from one another."""
+"""Lists whose films differ from one another, and whose genres are those of the person."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,34 +10,101 @@ from backend.ml.answer import MMR_BLOCK, Request
 
 Floats = NDArray[np.float32]
 
+SEEN_TOGETHER = 9
+"""A film is compared with so many before it: a list is looked at ten films at a time."""
+LIKENESS_WEIGHT = 0.32
+CALIBRATION_WEIGHT = 2.0
+"""Chosen on ml-latest-small: the default boost of 0.2 costs 1 % of NDCG@10, makes lists of ten a sixth less alike,
+and brings their genres a third nearer to those of the person."""
+SMOOTHING = 0.01
+"""Of the target in the genres of a list: without, a genre that is not there yet would be infinitely far."""
 
-def page_order(relevance: Floats, vectors: Floats, request: Request) -> list[int]:
+
+@dataclass(frozen=True)
+class Calibration:
+    """The genres that a list should have (Steck 2018), and those of its candidates."""
+
+    target: Floats
+    """Shape (genres,): the shares of a person's taste; they sum to 1."""
+    candidates: Floats
+    """Shape (candidates, genres): each film's genres, sharing 1 equally; zero where it has none."""
+
+    @classmethod
+    def of(cls, taste: Mapping[str, float], genres: Sequence[Sequence[str]]) -> "Calibration":
+        """From the positive weight of each genre for a person, and the candidates' genres by name."""
+        names = {name: column for column, name in enumerate(taste)}
+        candidates = np.zeros((len(genres), len(names)), dtype=np.float32)
+        for row, film in enumerate(genres):
+            for name in film:
+                if name in names:
+                    candidates[row, names[name]] += 1 / len(film)
+        target = np.array(list(taste.values()), dtype=np.float32)
+        return cls(target / target.sum(), candidates)
+
+    def block(self, rows: slice) -> "Calibration":
+        """The same for some of the candidates."""
+        return Calibration(self.target, self.candidates[rows])
+
+    def divergence(self, chosen: Floats, count: int) -> Floats:
+        """For each candidate the Kullback-Leibler divergence of the target from the list that it would complete.
+
+        Args:
+            chosen: shape (genres,), the sum over the films chosen already.
+            count: how many these are.
+        """
+        listed = (chosen + self.candidates) / (count + 1)
+        listed = (1 - SMOOTHING) * listed + SMOOTHING * self.target
+        divergence: Floats = (self.target * np.log(self.target / listed)).sum(axis=1)
+        return divergence
+
+
+def page_order(
+    relevance: Floats, vectors: Floats, request: Request, calibration: Calibration | None = None
+) -> list[int]:
     """Which of the candidates of `request.window` stand on the page asked for, in order.
 
-    Each block of candidates is ordered by maximal marginal relevance, so that pages are slices of one list.
+    Each block of candidates is ordered on its own, so that pages are slices of one list.
 
     Args:
         relevance: shape (candidates,), in falling order.
         vectors: shape (candidates, dimensions), unit length or zero.
     """
-    order: list[int] = []
-    for begin in range(0, len(relevance), MMR_BLOCK):
-        block = slice(begin, begin + MMR_BLOCK)
-        chosen = mmr_order(relevance[block], vectors[block], diversity_boost=request.diversity_boost)
-        order += [begin + i for i in chosen]
     first = request.start - request.window.offset
-    return order[first : first + request.stop - request.start]
+    last = first + request.stop - request.start
+    order: list[int] = []
+    for begin in range(0, min(len(relevance), last), MMR_BLOCK):
+        block = slice(begin, begin + MMR_BLOCK)
+        chosen = mmr_order(
+            relevance[block],
+            vectors[block],
+            diversity_boost=request.diversity_boost,
+            count=min(last - begin, MMR_BLOCK),
+            calibration=calibration.block(block) if calibration else None,
+        )
+        order += [begin + i for i in chosen]
+    return order[first:last]
 
 
-def mmr_order(relevance: Floats, vectors: Floats, *, diversity_boost: float) -> list[int]:
-    """The order of candidates by maximal marginal relevance (Carbonell & Goldstein 1998).
+def mmr_order(
+    relevance: Floats,
+    vectors: Floats,
+    *,
+    diversity_boost: float,
+    count: int | None = None,
+    calibration: Calibration | None = None,
+) -> list[int]:
+    """The order of candidates by marginal relevance: the first `count` of it, or all.
 
-    With lambda = 1 - diversity_boost, the next film is always the one that maximises
+    As in maximal marginal relevance (Carbonell & Goldstein 1998), with the sum over the films just before in place
+    of the maximum over all: with b = diversity_boost, the next film is always the one that maximises
 
-        lambda * relevance[i] / sd(relevance) - (1 - lambda) * max(cosine(i, j) for j already chosen) / sd(cosine)
+        (1 - b) * relevance[i] / sd(relevance)
+        - b * LIKENESS_WEIGHT * sum(cosine(i, j) for j of the last SEEN_TOGETHER chosen) / sd(cosine)
+        - b * CALIBRATION_WEIGHT * sqrt(k) * KL(target || the genres of the k films chosen and i)
 
-    Both are measured in their standard deviations over the candidates, so that a boost means the same on every
-    scale of scores: 0 is the order of relevance, 1 looks at nothing but difference after the most relevant film.
+    Relevance and cosine are measured in their standard deviations over the candidates, so that a boost means the
+    same on every scale of scores: 0 is the order of relevance, 1 looks at nothing but difference after the most
+    relevant film.
 
     Args:
         relevance: shape (candidates,), on any scale.
@@ -42,22 +112,23 @@ def mmr_order(relevance: Floats, vectors: Floats, *, diversity_boost: float) -> 
         diversity_boost: 0 to 1.
 
     Returns:
-        Every index once; ties go to the earlier candidate.
+        Indexes, each once; ties go to the earlier candidate.
     """
+    if not len(relevance):
+        return []
     similarity = vectors @ vectors.T
-    gain = (1.0 - diversity_boost) * _in_deviations(relevance, relevance)
     pairs = similarity[~np.eye(len(relevance), dtype=bool)]
-    cost = diversity_boost * _in_deviations(similarity, pairs)
-    marginal = gain.copy()
-    closest = np.full(len(relevance), -np.inf, dtype=np.float32)
-    order: list[int] = []
-    while len(order) < len(relevance):
-        # The first is the most relevant one whatever the boost.
-        chosen = int(np.argmax(marginal if order else relevance))
-        order.append(chosen)
-        closest = np.maximum(closest, cost[chosen])
-        marginal = gain - closest
+    gain = (1.0 - diversity_boost) * _in_deviations(relevance, relevance)
+    cost = diversity_boost * LIKENESS_WEIGHT * _in_deviations(similarity, pairs)
+    # The first is the most relevant one whatever the boost.
+    order = [int(np.argmax(relevance))]
+    while len(order) < min(count or len(relevance), len(relevance)):
+        marginal = gain - cost[order[-SEEN_TOGETHER:]].sum(axis=0)
+        if calibration is not None:
+            divergence = calibration.divergence(calibration.candidates[order].sum(axis=0), len(order))
+            marginal -= diversity_boost * CALIBRATION_WEIGHT * len(order) ** 0.5 * divergence
         marginal[order] = -np.inf
+        order.append(int(np.argmax(marginal)))
     return order
 
 

@@ -1,7 +1,10 @@
-"""Why a film stands in a list: what it shares with the film that was asked about."""
+"""Why a film stands in a list: what it shares with another, and what its score is made of."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from backend.ml.answer import Answer, Request, Rows
 
 SHARED = {
     "collection": "collection",
@@ -13,7 +16,28 @@ SHARED = {
 """Kinds of reasons, the telling ones first, with the field that each compares."""
 
 
-def shared_facts(seed: Mapping[str, Any], film: Mapping[str, Any]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class Contributions:
+    """What the score of one film for one person is made of."""
+
+    score: float
+    start: float
+    """What everyone starts with: how popular and well rated the film is."""
+    blocks: Mapping[str, float]
+    """The score by what it was learned from: `BLOCKS` of `ml/item_factors.py`."""
+    liked: Rows
+    """The films of the person that bring most, each with id, title and share, the largest first."""
+
+    def reasons(self) -> Rows:
+        """Their shares add up to the score."""
+        others = self.score - self.start - sum(film["share"] for film in self.liked)
+        rows: Rows = [{"kind": "liked", **film} for film in self.liked]
+        if abs(others) > abs(self.score) * 1e-6:
+            rows.append({"kind": "others", "share": others})
+        return [*rows, {"kind": "popular", "share": self.start}]
+
+
+def shared_facts(seed: Mapping[str, Any], film: Mapping[str, Any]) -> Rows:
     """The facts that two films have in common, as reasons with the names that are shared."""
     reasons = []
     for kind, field in SHARED.items():
@@ -21,6 +45,19 @@ def shared_facts(seed: Mapping[str, Any], film: Mapping[str, Any]) -> list[dict[
         if names:
             reasons.append({"kind": kind, "names": names})
     return reasons
+
+
+def shared_with(liked: Mapping[str, Any], film: Mapping[str, Any]) -> Rows:
+    """The same, each reason naming the liked film."""
+    return [reason | {"id": liked["id"], "title": liked["title"]} for reason in shared_facts(liked, film)]
+
+
+def with_words_as_reason(answer: Answer, request: Request) -> Answer:
+    """A list that was asked for with words: a place in two orders has no shares."""
+    if request.explain:
+        for row in answer.rows:
+            row["why"] = [{"kind": "words"}]
+    return answer
 
 
 def _as_list(value: Any) -> list[str]:

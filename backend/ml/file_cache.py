@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import structlog
 from numpy.typing import NDArray
+from sqlalchemy.orm import Session
 
 from backend.config import Settings
 from backend.database import SessionLocal, session_scope
 from backend.errors import LayerUnavailableError
-from backend.ml.artefact import Artefact, Opened, Watched, publishing
+from backend.ml.artefact import Artefact, Draft, Opened, Watched, publishing
 from backend.ml.cache_store import (
     changed_people,
     database_id,
@@ -27,14 +28,16 @@ from backend.ml.cache_store import (
     stream_people,
 )
 from backend.ml.film_table import FilmTable, write_films
+from backend.ml.item_factors import ItemFactors, nowhere_to_be_found
 from backend.ml.people_store import PEOPLE, PeopleFile, write_people
 from backend.ml.pgvector_recommender import vector_of
 from backend.ml.svd_recommender import SVDModel, models_folder
+from backend.ml.taste_store import StoredFactors, find_active
 from backend.models import EMBEDDING_DIMENSION
 
 log = structlog.get_logger()
 
-VECTORS, KNOWN = "vectors.npy", "known.npy"
+VECTORS, KNOWN = "vectors.npy", "embedded.npy"
 LIFE_SECONDS = 2 * 86_400
 """A cache older than this is written anew: the database keeps notes of changes for three days."""
 
@@ -53,9 +56,16 @@ class FileCache:
     """Shape (films, 384), memory-mapped; zero where a film has none."""
     known: NDArray[np.bool_]
     """Which films have a vector."""
+    factors: ItemFactors
+    """Those in force when the cache was written; nothing is known before the first training."""
     people: PeopleFile
     tags: dict[str, Any]
     """What it was made from: see `cache_store.fingerprint`."""
+
+    @property
+    def version(self) -> str:
+        """Of the factors, or else of the embeddings."""
+        return str(self.tags["taste"] or self.tags["model"])
 
     @classmethod
     def open(cls, artefact: Artefact, *, model: str) -> "FileCache":
@@ -67,6 +77,7 @@ class FileCache:
             FilmTable.open(artefact),
             artefact.array(VECTORS),
             np.array(artefact.array(KNOWN)),
+            ItemFactors.open(artefact),
             PeopleFile(artefact.folder / PEOPLE),
             artefact.tags,
         )
@@ -81,9 +92,10 @@ def build_cache(settings: Settings) -> dict[str, int]:
         films = stream_films(session, model=settings.embedding_model)
         known: list[bool] = []
         with (draft.folder / VECTORS).open("wb") as file:
-            _write_header(file, rows=draft.tags["movies"])
+            _write_header(file, rows=draft.tags["movies"], width=EMBEDDING_DIMENSION)
             ids = write_films(_keeping_vectors(films, file, known), draft)
         np.save(draft.folder / KNOWN, np.array(known, dtype=bool))
+        _write_factors(session, draft)
         people = write_people(stream_people(session), draft, seen=seen)
     with session_scope() as session:
         forget_old_changes(session)
@@ -113,7 +125,8 @@ class CacheKeeper:
     def follow(self) -> int | None:
         """Bring what the files know of people up to date: how many had changed in the cache.
 
-        None where the whole cache had to be written anew: missing, damaged, of another model or another database.
+        None where the whole cache had to be written anew: missing, damaged, of another model, other factors or
+        another database.
         """
         with suppress(LayerUnavailableError):
             if model := _find(self._model):
@@ -141,6 +154,8 @@ def _follow(files: FileCache | SVDModel) -> int | None:
         hold_still(session)
         seen = next_unseen(session)
         is_ours = database_id(session) == files.tags["database"]
+        if isinstance(files, FileCache) and find_active(session) != files.tags["taste"]:
+            return None
         # A restored database counts its transactions anew; and notes of changes are not kept for ever.
         if not is_ours or seen < since or time.time() - files.tags["made_at"] > LIFE_SECONDS:
             return None
@@ -150,8 +165,30 @@ def _follow(files: FileCache | SVDModel) -> int | None:
     return files.people.update(changed, seen=seen) if changed else 0
 
 
-def _write_header(file: BinaryIO, *, rows: int) -> None:
-    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, EMBEDDING_DIMENSION)}
+def _write_factors(session: Session, draft: Draft) -> None:
+    films, version = draft.tags["movies"], draft.tags["taste"]
+    if version is None:
+        nowhere_to_be_found(films).write(draft)
+        return
+    stored = StoredFactors(session, version)
+    np.save(draft.folder / "start.npy", stored.start())
+    known = np.zeros(films, dtype=bool)
+    with ExitStack() as stack:
+        files: dict[str, BinaryIO] = {}
+        nowhere: dict[str, bytes] = {}
+        for part, width in stored.widths().items():
+            files[part] = stack.enter_context((draft.folder / f"{part}.npy").open("wb"))
+            nowhere[part] = bytes(4 * width)
+            _write_header(files[part], rows=films, width=width)
+        for film, place in enumerate(stored.stream()):
+            known[film] = place is not None
+            for part, file in files.items():
+                file.write(nowhere[part] if place is None else place[part].tobytes())
+    np.save(draft.folder / "known.npy", known)
+
+
+def _write_header(file: BinaryIO, *, rows: int, width: int) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
     np.lib.format.write_array_header_1_0(file, header)
 
 

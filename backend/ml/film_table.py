@@ -20,6 +20,7 @@ from backend.catalog.store import DETAIL_COLUMNS, SUMMARY_COLUMNS
 from backend.errors import LayerUnavailableError
 from backend.feedback.weights import KINDS
 from backend.ml.artefact import Artefact, Draft
+from backend.ml.item_factors import BLOCKS
 from backend.ml.people_store import ACT
 
 Bools = NDArray[np.bool_]
@@ -35,18 +36,20 @@ COLUMNS = np.dtype(
         ("vote_count", "i4"),
         ("language", "S8"),
         ("genres", "u8"),
+        ("collection", "u8"),
         ("adult", "?"),
         ("quality", "f4"),
         ("begin", "i8"),
         ("end", "i8"),
     ]
 )
-"""One bit a genre; -1 and empty mean unknown; begin and end frame the film's JSON among the rows."""
+"""One bit a genre; a collection by a digest of its name, 0 for none; -1 and empty mean unknown; begin and end
+frame the film's JSON among the rows."""
 UNKNOWN = -1
 MOST_GENRES = 64
 SUMMARY = tuple(column.key for column in SUMMARY_COLUMNS)
 DETAIL = tuple(column.key for column in DETAIL_COLUMNS)
-SHAPE = sha256(repr((DETAIL, COLUMNS.descr, ACT.descr, KINDS)).encode()).hexdigest()[:16]
+SHAPE = sha256(repr((DETAIL, COLUMNS.descr, ACT.descr, KINDS, BLOCKS)).encode()).hexdigest()[:16]
 """Of the files of this version: those of another version's are refused."""
 FILMS, ROWS = "films.npy", "rows.bin"
 
@@ -128,6 +131,17 @@ class FilmTable:
         genres = self.columns["genres"][index]
         return (self.columns["genres"] & genres) != 0 if genres else np.ones(len(self), dtype=bool)
 
+    def genres(self, index: int) -> list[str]:
+        """The names of a film's genres."""
+        bits = int(self.columns["genres"][index])
+        return [name for name, bit in self._bits.items() if bits & bit]
+
+    def same_collection(self, index: int) -> Bools:
+        """Which films belong to the same collection as this one; none where it belongs to none."""
+        collection = self.columns["collection"][index]
+        same: Bools = (self.columns["collection"] == collection) & (collection != 0)
+        return same
+
     def indexes_of(self, movie_ids: NDArray[Any]) -> Indexes:
         """For each id its index, or -1."""
         if not len(self):
@@ -206,6 +220,7 @@ def _collect(films: Iterable[Mapping[str, Any]], rows: BinaryIO) -> tuple[NDArra
                 film["vote_count"],
                 (film["original_language"] or "").encode(),
                 sum(1 << genres.index(name) for name in set(film["genres"]) if name in genres),
+                _digest(film["collection"]),
                 film["adult"],
                 film["quality"],
                 begin,
@@ -213,3 +228,7 @@ def _collect(films: Iterable[Mapping[str, Any]], rows: BinaryIO) -> tuple[NDArra
             )
         )
     return np.array(made, dtype=COLUMNS), genres
+
+
+def _digest(name: str | None) -> int:
+    return int.from_bytes(sha256(name.encode()).digest()[:8], "big") if name else 0

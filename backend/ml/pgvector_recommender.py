@@ -7,26 +7,29 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, select
+from sqlalchemy import RowMapping, Select, select
 from sqlalchemy.orm import Session
 
 from backend.catalog.filters import Filters, MovieRef
 from backend.catalog.store import browse, coverage, find_refs, get_detail
 from backend.config import PACKAGED_MODEL, Settings, get_settings
+from backend.errors import MovieNotFoundError
 from backend.feedback.weights import interaction_weight
-from backend.ml.answer import NOT_SEEN, Answer, Request, Rows, Source, Window
-from backend.ml.diversity import page_order
-from backend.ml.explain import shared_facts
+from backend.ml.answer import NOT_SEEN, Answer, Request, Rows, Source, Verdict, Window
+from backend.ml.diversity import Calibration, page_order
+from backend.ml.explain import Contributions, shared_facts, shared_with, with_words_as_reason
+from backend.ml.item_factors import BLOCKS
 from backend.ml.pgvector_statements import (
     Scope,
-    Taste,
-    Vector384,
-    contributions_statement,
     facts_statement,
     recommendation_statement,
     search_statement,
     similar_statement,
+    worded_statement,
 )
+from backend.ml.taste_statements import Taste, Vector384, contributions_statement
+from backend.ml.taste_store import received
+from backend.ml.verdict_statements import FAILS, verdict_statement
 from backend.models import EMBEDDING_DIMENSION, Movie
 
 DECADE = re.compile(r"\b(19|20)?([0-9]0)'?s\b", re.IGNORECASE)
@@ -48,7 +51,7 @@ class PgvectorConfig:
 
 
 class PgvectorRecommender:
-    """Similar films, recommendations and search over `movies.embedding`, one statement an answer."""
+    """Similar films, recommendations and search, one statement an answer."""
 
     def __init__(self, db: Session, config: PgvectorConfig | None = None) -> None:
         self.db = db
@@ -58,7 +61,7 @@ class PgvectorRecommender:
         self, movie_id: MovieRef, n_similar: int = 10, *, diversity_boost: float = 0.0
     ) -> list[tuple[Movie, float]]:
         """Films by cosine similarity, as [(Movie, similarity)]. Raises MovieNotFoundError."""
-        request = Request(n=n_similar, diversity_boost=diversity_boost)
+        request = Request(n=n_similar, diversity_boost=diversity_boost, by="embedding")
         return self._movies(self.similar(movie_id, request).rows)
 
     def get_recommendations(
@@ -80,9 +83,12 @@ class PgvectorRecommender:
         }
 
     def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
-        """Films by cosine to one film; with `user_id`, none that this person has seen or rejected."""
+        """Films like one film; with `user_id`, none that this person has seen or rejected."""
         scope = self._scope(request, unless_done_by=user_id, not_counting=NOT_SEEN)
-        answer = self._answer(lambda window: similar_statement(ref, scope, window), request)
+        answer = self._answer(lambda window: similar_statement(ref, scope, window, by=request.by), request)
+        if answer.source == "popular" and request.by == "best":
+            # Nothing is learned of it yet: what it tells by itself is better than what is popular.
+            answer = self._answer(lambda window: similar_statement(ref, scope, window, by="embedding"), request)
         if not answer.rows:
             get_detail(self.db, ref, include_adult=self.config.include_adult)
         if request.explain:
@@ -92,7 +98,34 @@ class PgvectorRecommender:
     def recommend(self, user_id: str, request: Request) -> Answer:
         """What a person may like: by what they did, or popular films where that says nothing."""
         scope = self._scope(request, unless_done_by=user_id)
-        return self._recommend(Taste.of_person(user_id), scope, request)
+        taste = Taste.of_person(user_id)
+        answer = self._answer(lambda window: recommendation_statement(taste, scope, window), request)
+        if request.explain:
+            self._explain_by_taste(taste, answer.rows)
+        return answer
+
+    def why(self, user_id: str, ref: MovieRef, request: Request) -> Verdict:
+        """Why a film is, or is not, among the first `request.n`. Raises MovieNotFoundError."""
+        scope, taste = self._scope(request, unless_done_by=user_id), Taste.of_person(user_id)
+        statement = verdict_statement(taste, ref, scope, user_id=user_id, n=request.n)
+        row = self.db.execute(statement).mappings().first()
+        if row is None:
+            raise MovieNotFoundError(f"There is no film {ref} in the catalogue.", field="movie_id")
+        fails = [name.removeprefix(FAILS) for name, value in row.items() if name.startswith(FAILS) and value]
+        explained: Rows = [{"id": row["id"]}]
+        if row["score"] is not None:
+            self._explain_by_taste(taste, explained)
+        told = {key: row[key] for key in ("title", "score", "rank", "needed")}
+        version = row["version"] or self.config.model
+        return Verdict.of(
+            acts=row["acts"] or [],
+            filters=fails,
+            n=request.n,
+            source="pgvector",
+            model_version=version,
+            **told,
+            **explained[0],
+        )
 
     def recommend_for(
         self,
@@ -110,9 +143,15 @@ class PgvectorRecommender:
         weights = {ids[ref]: interaction_weight("dislike", None, 0) for ref in disliked if ref in ids}
         weights |= {ids[ref]: interaction_weight("like", None, 0) for ref in liked if ref in ids}
         scope = self._scope(request, without=tuple(sorted(weights)))
-        taste = Taste.of_films(dict(sorted(weights.items())), words=meaning)
+        taste = Taste.of_films(dict(sorted(weights.items())))
         unknown = [ref for ref in (*liked, *disliked) if ref not in ids]
-        return self._recommend(taste, scope, request), unknown
+        if meaning is not None:
+            answer = self._answer(lambda window: worded_statement(taste, meaning, scope, window), request)
+            return with_words_as_reason(answer, request), unknown
+        answer = self._answer(lambda window: recommendation_statement(taste, scope, window), request)
+        if request.explain:
+            self._explain_by_taste(taste, answer.rows)
+        return answer, unknown
 
     def detail(self, ref: MovieRef) -> dict[str, Any]:
         """All that is known of one film. Raises MovieNotFoundError."""
@@ -136,12 +175,6 @@ class PgvectorRecommender:
         total = rows[0]["total"] if rows else 0
         return Answer(rows=rows, source="pgvector", model_version=self.config.model, total_results=total)
 
-    def _recommend(self, taste: Taste, scope: Scope, request: Request) -> Answer:
-        answer = self._answer(lambda window: recommendation_statement(taste, scope, window), request)
-        if request.explain:
-            self._explain_by_taste(taste, answer)
-        return answer
-
     def _scope(self, request: Request, **limits: Any) -> Scope:
         return Scope(
             model=self.config.model,
@@ -153,8 +186,8 @@ class PgvectorRecommender:
     def _answer(self, statement: Callable[[Window], Select[Any]], request: Request) -> Answer:
         window = request.window
         rows = self._rows(statement(window))
-        by_vector = not rows or rows[0]["source"] == "pgvector"
-        if len(rows) < window.limit and by_vector and not request.filters.narrows:
+        by_place = not rows or rows[0]["version"] is not None
+        if len(rows) < window.limit and by_place and not request.filters.narrows:
             # The list ends here, or an index that knows nothing of what is left out came up short.
             rows = self._rows(statement(replace(window, exact=True)))
         if not rows and window.offset:
@@ -162,13 +195,14 @@ class PgvectorRecommender:
             beginning = self._answer(statement, replace(request, n=1, page=1, diversity_boost=0.0))
             return replace(beginning, rows=[])
         source: Source = rows[0]["source"] if rows else "pgvector"
+        version = rows[0]["version"] if rows else None
         total = rows[0]["total"] if rows else None
         if request.diversity_boost:
             rows = _diversify(rows, request)
         return Answer(
             rows=rows,
             source=source,
-            model_version=self.config.model,
+            model_version=version or self.config.model,
             cold_start=source == "popular",
             total_results=total,
         )
@@ -184,19 +218,22 @@ class PgvectorRecommender:
         for row in rows:
             row["why"] = shared_facts(seed, by_id[row["id"]])
 
-    def _explain_by_taste(self, taste: Taste, answer: Answer) -> None:
-        if answer.source == "popular":
-            for row in answer.rows:
-                row["why"] = [{"kind": "popular"}]
-            return
-        ids = [row["id"] for row in answer.rows]
-        because: dict[int, Rows] = defaultdict(list)
-        for cause in self.db.execute(contributions_statement(taste, ids, model=self.config.model)):
-            because[cause.recommended].append(
-                {"kind": "liked", "id": cause.id, "title": cause.title, "share": round(cause.share, 4)}
-            )
-        for row in answer.rows:
-            row["why"] = because[row["id"]]
+    def _explain_by_taste(self, taste: Taste, rows: Rows) -> None:
+        ids = [row["id"] for row in rows]
+        causes: dict[int, list[RowMapping]] = defaultdict(list)
+        for cause in self.db.execute(contributions_statement(taste, ids)).mappings():
+            causes[cause["recommended"]].append(cause)
+        first = [found[0]["id"] for found in causes.values() if found[0]["id"] is not None]
+        statement = facts_statement([*ids, *first])
+        facts = {film["id"]: dict(film) for film in self.db.execute(statement).mappings()}
+        for row in rows:
+            row["why"] = [{"kind": "popular"}]
+            if found := causes[row["id"]]:
+                made_of = _contributions(found)
+                row["score_parts"] = made_of.blocks
+                row["why"] = made_of.reasons()
+                if made_of.liked:
+                    row["why"] += shared_with(facts[made_of.liked[0]["id"]], facts[row["id"]])
 
     def _movies(self, rows: Rows) -> list[tuple[Movie, float]]:
         ids = [row["id"] for row in rows]
@@ -204,17 +241,24 @@ class PgvectorRecommender:
         return [(movies[row["id"]], row["score"]) for row in rows]
 
 
+def _contributions(found: Sequence[RowMapping]) -> Contributions:
+    """Of the rows of one film: they differ in the liked film alone."""
+    liked = [{key: row[key] for key in ("id", "title", "share")} for row in found if row["id"] is not None]
+    blocks = {name: found[0][name] for name in BLOCKS}
+    return Contributions(score=found[0]["score"], start=found[0]["start"], blocks=blocks, liked=liked)
+
+
 def _diversify(rows: Rows, request: Request) -> Rows:
     relevance = np.array([row["score"] for row in rows], dtype=np.float32)
     vectors = np.array([vector_of(row.pop("vector")) for row in rows])
-    return [rows[i] for i in page_order(relevance, vectors, request)]
+    taste = [row.pop("taste", None) for row in rows]
+    calibration = Calibration.of(taste[0], [row["genres"] for row in rows]) if taste and taste[0] else None
+    return [rows[i] for i in page_order(relevance, vectors, request, calibration)]
 
 
 def vector_of(sent: memoryview | None) -> Vector384:
-    """A vector from pgvector's binary form (two 16-bit numbers, then big-endian floats); zeros for none."""
-    if sent is None:
-        return np.zeros(EMBEDDING_DIMENSION, dtype=np.float32)
-    return np.frombuffer(sent, dtype=">f4", offset=4).astype(np.float32)
+    """An embedding as it comes from the server; zeros for none."""
+    return np.zeros(EMBEDDING_DIMENSION, dtype=np.float32) if sent is None else received(sent)
 
 
 def _with_decade(query: str, filters: Filters) -> Filters:

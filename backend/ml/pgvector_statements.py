@@ -1,26 +1,20 @@
 """The statements of the Postgres layer: each of them is a whole answer."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pgvector.sqlalchemy import Vector
 from sqlalchemy import (
-    ARRAY,
     CTE,
-    REAL,
     ColumnElement,
-    CompoundSelect,
-    Double,
     Integer,
     ScalarSelect,
     Select,
+    Subquery,
     and_,
     case,
     cast,
-    extract,
     false,
     func,
     literal,
@@ -28,26 +22,17 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    true,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by, array, distinct_on
 
 from backend.catalog.filters import NO_FILTERS, Filters, MovieRef
 from backend.catalog.store import SUMMARY_COLUMNS, filter_conditions, movie_is, movie_is_not, visible
-from backend.feedback.weights import (
-    BASE_WEIGHTS,
-    FORGOTTEN,
-    HALF_LIFE_DAYS,
-    NEGATIVE_FACTOR,
-    RATING_NEUTRAL,
-    RATING_SPAN,
-    TASTE_KINDS,
-)
-from backend.ml.answer import BECAUSE, LIST_END, NOT_A_VERDICT, QUALITY_SCALE, Window
+from backend.ml.answer import LIST_END, NOT_A_VERDICT, QUALITY_SCALE, By, Window
+from backend.ml.similarity import CANDIDATES, CLOSE, CLOSE_FROM, PRIOR, SAME_COLLECTION
+from backend.ml.taste_statements import Taste, Vector384
+from backend.ml.taste_store import FACTORS
+from backend.ml.vector_index import EXACT_LIMIT
 from backend.models import EMBEDDING_DIMENSION, Interaction, Movie, User
-
-Vector384 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,93 +59,65 @@ class Scope:
         return and_(*conditions)
 
 
-@dataclass(frozen=True)
-class Taste:
-    """What a person goes by: films with weights, and perhaps words."""
+def similar_statement(ref: MovieRef, scope: Scope, window: Window, *, by: By) -> Select[Any]:
+    """Films nearest to one film; where it has no place, popular ones that share a genre.
 
-    opinions: Select[Any]
-    """Rows of (movie_id, weight)."""
-    words: Vector384 | None = None
-    """The embedding of words, which weigh as much as one liked film."""
-
-    @classmethod
-    def of_person(cls, user_id: str) -> "Taste":
-        """Folded in from what a person did: per film the newest taste, or else the newest other act.
-
-        The weights are those of `feedback.weights.interaction_weight`.
-        """
-        newest = (
-            select(Interaction.movie_id, Interaction.kind, Interaction.value, Interaction.at)
-            .join(User, User.id == Interaction.user_id)
-            .where(User.external_id == user_id)
-            .ext(distinct_on(Interaction.movie_id))
-            .order_by(Interaction.movie_id, Interaction.kind.in_(TASTE_KINDS).desc())
-            .order_by(Interaction.at.desc(), Interaction.kind)
-            .subquery()
-        )
-        age_days = extract("epoch", func.max(newest.c.at).over() - newest.c.at) / 86400.0
-        decay = func.power(0.5, func.least(cast(age_days / HALF_LIFE_DAYS, Double), FORGOTTEN))
-        weight = _base_weight(newest.c.kind, newest.c.value) * decay
-        return cls(select(newest.c.movie_id, weight.label("weight")))
-
-    @classmethod
-    def of_films(cls, weights: Mapping[int, float], *, words: Vector384 | None) -> "Taste":
-        """Films by TMDB id with their weights, as given in a request."""
-        ids, values = cast(list(weights), ARRAY(Integer)), cast(list(weights.values()), ARRAY(Double))
-        given = func.unnest(ids, values).table_valued("movie_id", "weight").render_derived(name="films")
-        return cls(select(given.c.movie_id, given.c.weight), words)
-
-    def vector_statement(self, *, model: str) -> Select[Any]:
-        """One row with sum(weight * embedding); NULL where nothing is positive.
-
-        The terms are added in the order of ids, so that equal rows give equal answers.
-        """
-        given = self.opinions.subquery()
-        times = cast(func.array_fill(cast(given.c.weight, REAL), array([EMBEDDING_DIMENSION])), Vector())
-        part = select(given.c.movie_id, given.c.weight, Movie.embedding.op("*")(times).label("part"))
-        part = part.join(Movie, Movie.id == given.c.movie_id).where(Movie.embedding_model == model)
-        parts: Select[Any] | CompoundSelect[Any] = part
-        if self.words is not None:
-            words = cast(self.words.tolist(), Vector(EMBEDDING_DIMENSION))
-            parts = union_all(part, select(literal(0), literal(1.0, Double), words))
-        terms = parts.subquery()
-        total = func.sum(aggregate_order_by(terms.c.part, terms.c.movie_id))
-        # What cancels out exactly says nothing, and has no angle to anything.
-        says_something = and_(func.bool_or(terms.c.weight > 0), func.vector_norm(total) > 0)
-        return select(case((says_something, total)).label("vector"))
-
-
-def similar_statement(ref: MovieRef, scope: Scope, window: Window) -> Select[Any]:
-    """Films by cosine to one film's embedding; where it has none, popular ones that share a genre."""
-    seed = select(Movie.genres, (Movie.embedding_model == scope.model).label("current"))
-    seed = seed.where(movie_is(ref), visible(include_adult=scope.include_adult)).limit(1)
-    vector = select(Movie.embedding).where(movie_is(ref), Movie.embedding_model == scope.model).limit(1)
-    found = seed.cte("seed")
+    By embedding it is the cosine of the embeddings, by best what `ml/similarity.py` says.
+    """
+    seed = select(Movie.genres, Movie.collection)
+    found = seed.where(movie_is(ref), visible(include_adult=scope.include_adult)).limit(1).cte("seed")
     genres = select(found.c.genres).scalar_subquery()
     kindred = or_(func.cardinality(genres) == 0, Movie.genres.bool_op("&&")(genres))
-    # Each is NULL, and so false, where there is no such film.
-    has_vector = select(func.coalesce(found.c.current, false())).scalar_subquery()
-    other = and_(scope.condition(), movie_is_not(ref))
-    near, popular = and_(other, has_vector), and_(other, kindred, not_(has_vector))
-    return _list_of(
-        _nearest(vector.scalar_subquery(), near, scope, window),
-        _popular(popular, window),
-        _length(near, popular, scope),
-        window,
+    collection = select(found.c.collection).scalar_subquery()
+    ranking = _by_embedding(ref, scope) if by == "embedding" else _by_likeness(ref, collection, scope)
+    placed = select(ranking.place.is_not(None)).scalar_subquery()
+    # NULL, and so false, where there is no such film.
+    other = and_(
+        scope.condition(), movie_is_not(ref), select(func.count() > 0).select_from(found).scalar_subquery()
     )
+    near, popular = and_(other, placed), and_(other, kindred, not_(placed))
+    return _list_of(ranking, near, popular, scope, window)
 
 
 def recommendation_statement(taste: Taste, scope: Scope, window: Window) -> Select[Any]:
-    """Films by cosine to a person's vector; popular ones where there is nothing positive to go by."""
-    profile = taste.vector_statement(model=scope.model).cte("profile")
-    vector = select(profile.c.vector).scalar_subquery()
-    known = select(profile.c.vector.is_not(None)).scalar_subquery()
-    near, popular = and_(scope.condition(), known), and_(scope.condition(), not_(known))
-    return _list_of(
-        _nearest(vector, near, scope, window),
-        _popular(popular, window),
-        _length(near, popular, scope),
-        window,
+    """Films by their product with a person, who is folded in here; popular ones before the first training."""
+    person = taste.profile_statement().cte("person")
+    place = select(person.c.vector).scalar_subquery()
+    personal = select(person.c.personal).scalar_subquery()
+    source = case((personal, literal("pgvector")), else_=literal("popular"))
+    distance, first = FACTORS.c.q.max_inner_product(place), FACTORS.c.reach < EXACT_LIMIT
+    ranking = Ranking(place, distance, FACTORS.c.version, source, first=first)
+    listed = _list_of(ranking, scope.condition(), and_(scope.condition(), place.is_(None)), scope, window)
+    # What the order by diversity needs of the person comes along.
+    return (
+        listed.add_columns(taste.genres_statement().scalar_subquery().label("taste")) if window.vectors else listed
+    )
+
+
+def worded_statement(taste: Taste, words: Vector384, scope: Scope, window: Window) -> Select[Any]:
+    """The films nearest in meaning to some words, that order fused with the order by taste.
+
+    Reciprocal rank fusion with its usual constant 60; the words count twice, for they were asked for now, and
+    alone where nothing is liked.
+    """
+    person = taste.profile_statement().cte("person")
+    place = select(person.c.vector).scalar_subquery()
+    meant = _ranked_by_meaning(words, scope, limit=LIST_END)
+    by_taste = func.row_number().over(order_by=(FACTORS.c.q.max_inner_product(place), meant.c.id))
+    taste_counts = case((select(person.c.personal).scalar_subquery(), 1.0), else_=0.0)
+    fused = (
+        select(meant.c.id, (2.0 / (60 + meant.c.rank) + taste_counts / (60 + by_taste)).label("score"))
+        .outerjoin_from(meant, FACTORS, FACTORS.c.movie_id == meant.c.id)
+        .subquery("fused")
+    )
+    total = null() if scope.filters.narrows else func.count().over()
+    return (
+        select(*_columns(scope, window), fused.c.score, literal("pgvector").label("source"))
+        .add_columns(null().label("version"), total.label("total"))
+        .join(fused, fused.c.id == Movie.id)
+        .order_by(fused.c.score.desc(), Movie.id)
+        .limit(window.limit)
+        .offset(window.offset)
     )
 
 
@@ -188,43 +145,18 @@ def search_statement(
     )
 
 
-def contributions_statement(taste: Taste, ids: Sequence[int], *, model: str) -> Select[Any]:
-    """For each recommended film the liked ones that brought it there, and their share of its score.
-
-    The score is cos(v, e) with v = sum(w_i * e_i), so film i's share is w_i * cos(e_i, e) / |v|: the shares of
-    all of a person's films add up to the score.
-    """
-    opinions = taste.opinions.cte("opinions")
-    profile = taste.vector_statement(model=model).cte("profile")
-    given = (
-        select(Movie.id, Movie.title, Movie.embedding, opinions.c.weight)
-        .join(opinions, opinions.c.movie_id == Movie.id)
-        .where(Movie.embedding_model == model)
-        .subquery("given")
-    )
-    norm = func.vector_norm(select(profile.c.vector).scalar_subquery())
-    share = given.c.weight * (1 - given.c.embedding.cosine_distance(Movie.embedding)) / norm
-    ranked = (
-        select(given.c.id, given.c.title, share.label("share"))
-        .where(share > 0)
-        .order_by(share.desc(), given.c.id)
-        .limit(BECAUSE)
-        .correlate(Movie)
-        .lateral("ranked")
-    )
-    return (
-        select(Movie.id.label("recommended"), ranked.c.id, ranked.c.title, ranked.c.share)
-        .join(ranked, true())
-        .where(Movie.id.in_(ids))
-        .order_by(Movie.id, ranked.c.share.desc(), ranked.c.id)
-    )
-
-
 def facts_statement(ids: Sequence[int], ref: MovieRef | None = None) -> Select[*tuple[Any, ...]]:
     """What explanations compare: of these films, and of the one that they were found by."""
     wanted = Movie.id.in_(ids)
     return select(
-        Movie.id, Movie.imdb_id, Movie.genres, Movie.keywords, Movie.directors, Movie.actors, Movie.collection
+        Movie.id,
+        Movie.imdb_id,
+        Movie.title,
+        Movie.genres,
+        Movie.keywords,
+        Movie.directors,
+        Movie.actors,
+        Movie.collection,
     ).where(wanted if ref is None else or_(wanted, movie_is(ref)))
 
 
@@ -233,61 +165,149 @@ def _films_of(user_id: str, not_counting: Sequence[str]) -> Select[int]:
     return films.where(User.external_id == user_id, Interaction.kind.not_in(not_counting))
 
 
-def _nearest(
-    vector: ScalarSelect[Any], condition: ColumnElement[bool], scope: Scope, window: Window
-) -> Select[Any]:
-    """Candidates by cosine distance: the bare operator, so that the index can be used, unless exact."""
-    distance = Movie.embedding.cosine_distance(vector)
-    nearest = select(*_columns(window), (1 - distance).label("score"), literal("pgvector").label("source"))
-    nearest = nearest.where(condition, Movie.embedding_model == scope.model)
+_US = literal("pgvector")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How films are ordered: by the distance of the place of each to a place."""
+
+    place: ScalarSelect[Any]
+    distance: ColumnElement[Any]
+    version: ColumnElement[Any]
+    """By which numbers."""
+    source: ColumnElement[Any]
+    bias: float = 0.0
+    """What makes a score of the negative distance."""
+    current: ColumnElement[bool] | None = None
+    """Which films have an embedding to be ranked by; where it is left out, they are ranked by their factors."""
+    first: ColumnElement[bool] | None = None
+    """Which films a search that may miss some looks through, where no index finds the nearest."""
+    favoured: ColumnElement[bool] | None = None
+    """Films to which a bonus is added; so few that they are compared one by one."""
+    bonus: float = 0.0
+    closeness: ColumnElement[Any] | None = None
+    """What is added to the score of the first CANDIDATES."""
+
+
+def _by_embedding(ref: MovieRef, scope: Scope) -> Ranking:
+    place = select(Movie.embedding).where(movie_is(ref), Movie.embedding_model == scope.model).limit(1)
+    vector = place.scalar_subquery()
+    current = Movie.embedding_model == scope.model
+    return Ranking(
+        vector, Movie.embedding.cosine_distance(vector), literal(scope.model), _US, bias=1.0, current=current
+    )
+
+
+def _by_likeness(ref: MovieRef, collection: ScalarSelect[Any], scope: Scope) -> Ranking:
+    # As `similarity.query` has it: what speaks for a film whatever it is compared with counts whole.
+    before = func.subvector(FACTORS.c.s, 1, PRIOR)
+    after = func.subvector(FACTORS.c.s, PRIOR + 2, func.vector_dims(FACTORS.c.s) - PRIOR - 1)
+    asking = before.op("||")(cast([1.0], Vector(1))).op("||")(after)
+    place = select(asking).join_from(FACTORS, Movie, Movie.id == FACTORS.c.movie_id).where(movie_is(ref)).limit(1)
+    vector = place.scalar_subquery()
+    distance = FACTORS.c.s.max_inner_product(vector)
+    same = Movie.collection == collection
+    return Ranking(
+        vector,
+        distance,
+        FACTORS.c.version,
+        _US,
+        favoured=same,
+        bonus=SAME_COLLECTION,
+        closeness=_closeness(ref, scope),
+    )
+
+
+def _closeness(ref: MovieRef, scope: Scope) -> ColumnElement[Any]:
+    """As `similarity.closeness` has it."""
+    place = select(Movie.embedding).where(movie_is(ref), Movie.embedding_model == scope.model).limit(1)
+    cosine = 1 - Movie.embedding.cosine_distance(place.scalar_subquery())
+    comparable = case((Movie.embedding_model == scope.model, cosine))
+    return CLOSE * func.greatest(func.coalesce(comparable, 0.0) - CLOSE_FROM, 0.0)
+
+
+def _nearest(ranking: Ranking, condition: ColumnElement[bool], scope: Scope, window: Window) -> Select[Any]:
+    """Candidates by distance: the bare operator, so that the index can be used, unless exact."""
+    score = (ranking.bias - ranking.distance).label("score")
+    columns = _columns(scope, window)
+    if ranking.closeness is not None:
+        columns.append(ranking.closeness.label("closeness"))
+    nearest = select(*columns, score, ranking.source.label("source"), ranking.version.label("version"))
+    if ranking.current is None:
+        nearest = nearest.join_from(FACTORS, Movie, Movie.id == FACTORS.c.movie_id).where(condition)
+    else:
+        nearest = nearest.where(condition, ranking.current)
     # An index knows nothing of filters and would come up short: what is filtered is searched exactly.
     exact = window.exact or scope.filters.narrows
-    return nearest.order_by(distance + 0 if exact else distance).limit(window.offset + window.limit)
+    order = ranking.distance + 0 if exact else ranking.distance
+    if ranking.first is not None and not exact:
+        nearest = nearest.where(ranking.first)
+    rows = window.offset + window.limit
+    if ranking.closeness is None:
+        return nearest.order_by(order).limit(rows)
+    return _looked_at_closely(nearest.order_by(order).limit(max(rows, CANDIDATES)).subquery(), window)
 
 
-def _popular(condition: ColumnElement[bool], window: Window) -> Select[Any]:
+def _looked_at_closely(nearest: Subquery, window: Window) -> Select[Any]:
+    """The first of the nearest raised by how close they are; the others stay behind them."""
+    rank = func.row_number().over(order_by=(nearest.c.score.desc(), nearest.c.id))
+    score = (nearest.c.score + case((rank <= CANDIDATES, nearest.c.closeness), else_=0.0)).label("score")
+    shown = [column for column in nearest.c if column.key not in ("score", "closeness", "source", "version")]
+    closely = select(*shown, score, nearest.c.source, nearest.c.version)
+    return closely.order_by(score.desc(), nearest.c.id).limit(window.offset + window.limit)
+
+
+def _popular(condition: ColumnElement[bool], scope: Scope, window: Window) -> Select[Any]:
     score = (Movie.quality / QUALITY_SCALE).label("score")
-    popular = select(*_columns(window), score, literal("popular").label("source")).where(condition)
-    return popular.order_by(Movie.quality.desc(), Movie.id).limit(window.offset + window.limit)
+    popular = select(*_columns(scope, window), score, literal("popular").label("source"), null().label("version"))
+    return popular.where(condition).order_by(Movie.quality.desc(), Movie.id).limit(window.offset + window.limit)
 
 
-def _columns(window: Window) -> list[ColumnElement[Any]]:
+def _columns(scope: Scope, window: Window) -> list[ColumnElement[Any]]:
     columns: list[Any] = list(SUMMARY_COLUMNS)
     if window.vectors:
-        columns.append(func.vector_send(Movie.embedding).label("vector"))
+        columns.append(
+            case((Movie.embedding_model == scope.model, func.vector_send(Movie.embedding))).label("vector")
+        )
     return columns
 
 
 def _list_of(
-    nearest: Select[Any], popular: Select[Any], length: ColumnElement[Any], window: Window
+    ranking: Ranking, near: ColumnElement[bool], popular: ColumnElement[bool], scope: Scope, window: Window
 ) -> Select[Any]:
-    """Only one of the two has rows. Sorted once more: an index scan may come back slightly out of order."""
-    either: CompoundSelect[Any] = union_all(
-        select(nearest.subquery("nearest")), select(popular.subquery("popular"))
-    )
-    rows = either.subquery("rows")
+    """Either the near or the popular. Sorted once more: an index scan may come back slightly out of order."""
+    parts = {"popular": _popular(popular, scope, window)}
+    if ranking.favoured is None:
+        parts["nearest"] = _nearest(ranking, near, scope, window)
+    else:
+        parts["nearest"] = _nearest(
+            ranking, and_(near, not_(func.coalesce(ranking.favoured, false()))), scope, window
+        )
+        raised, each = replace(ranking, bias=ranking.bias + ranking.bonus), replace(window, exact=True)
+        parts["favoured"] = _nearest(raised, and_(near, ranking.favoured), scope, each)
+    rows = union_all(*(select(part.subquery(name)) for name, part in parts.items())).subquery("rows")
     return (
-        select(rows, length.label("total"))
+        select(rows, _length(ranking, near, popular, scope).label("total"))
         .order_by(rows.c.score.desc(), rows.c.id)
         .limit(window.limit)
         .offset(window.offset)
     )
 
 
-def _length(near: ColumnElement[bool], popular: ColumnElement[bool], scope: Scope) -> ColumnElement[Any]:
+def _length(
+    ranking: Ranking, near: ColumnElement[bool], popular: ColumnElement[bool], scope: Scope
+) -> ColumnElement[Any]:
     """How long an unfiltered list is, without counting beyond its end."""
     if scope.filters.narrows:
         return null()
-    either = or_(and_(near, Movie.embedding_model == scope.model), popular)
-    some = select(Movie.id).where(either).limit(LIST_END).subquery()
-    return select(func.count()).select_from(some).scalar_subquery()
-
-
-def _base_weight(kind: ColumnElement[str], value: ColumnElement[float]) -> ColumnElement[float]:
-    distance = (value - RATING_NEUTRAL) / RATING_SPAN
-    rating = case((distance >= 0, distance), else_=distance * NEGATIVE_FACTOR)
-    others = [(kind == name, literal(weight, Double)) for name, weight in BASE_WEIGHTS.items()]
-    return case((kind == "rating", cast(rating, Double)), *others)
+    some = select(Movie.id)
+    has_place = ranking.current
+    if has_place is None:
+        has_place = FACTORS.c.movie_id.is_not(None)
+        some = some.outerjoin(FACTORS, FACTORS.c.movie_id == Movie.id)
+    some = some.where(or_(and_(near, has_place), popular))
+    return select(func.count()).select_from(some.limit(LIST_END).subquery()).scalar_subquery()
 
 
 def _ranked_by_title(title_query: str, title: str, scope: Scope) -> CTE:
@@ -300,12 +320,12 @@ def _ranked_by_title(title_query: str, title: str, scope: Scope) -> CTE:
     return ranked.order_by(*order).limit(LIST_END).cte("titled")
 
 
-def _ranked_by_meaning(meaning: Vector384, scope: Scope) -> CTE:
+def _ranked_by_meaning(meaning: Vector384, scope: Scope, *, limit: int = 100) -> CTE:
     vector = select(cast(meaning.tolist(), Vector(EMBEDDING_DIMENSION))).scalar_subquery()
     distance = Movie.embedding.cosine_distance(vector)
     nearest = select(Movie.id, distance.label("distance"))
     nearest = nearest.where(scope.condition(), Movie.embedding_model == scope.model)
     exact = scope.filters.narrows
-    near = nearest.order_by(distance + 0 if exact else distance).limit(100).subquery()
+    near = nearest.order_by(distance + 0 if exact else distance).limit(limit).subquery()
     rank = func.row_number().over(order_by=(near.c.distance, near.c.id)).label("rank")
     return select(near.c.id, rank).cte("meant")

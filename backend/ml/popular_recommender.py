@@ -4,14 +4,13 @@ from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import ClassVar
 
-import numpy as np
-
 from backend.catalog.filters import MovieRef
 from backend.catalog.records import parse_record
 from backend.catalog.sources import read_starter
 from backend.ml.answer import Answer, Request, Source
 from backend.ml.array_recommender import ArrayRecommender, Space
 from backend.ml.film_table import FilmTable, quality
+from backend.ml.item_factors import nowhere_to_be_found
 from backend.ml.people_store import PeopleFile
 
 
@@ -21,8 +20,8 @@ class PopularRecommender(ArrayRecommender):
     source: ClassVar[Source] = "popular"
 
     def __init__(self, films: FilmTable, people: PeopleFile | None = None, *, include_adult: bool = False) -> None:
-        nowhere = np.zeros((len(films), 1), dtype=np.float32)
-        space = Space(items=nowhere, units=nowhere, known=np.zeros(len(films), dtype=bool))
+        nowhere = nowhere_to_be_found(len(films))
+        space = Space(factors=nowhere, units=nowhere.s, embedded=nowhere.known, made_by="popular")
         super().__init__(films, people, space, version="popular", include_adult=include_adult)
 
     def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:

@@ -15,7 +15,7 @@ from backend.catalog.filters import Filters, MovieRef
 from backend.config import Settings
 from backend.database import DATABASE_GONE, time_budget
 from backend.errors import LayerUnavailableError, MovieNotFoundError, UnavailableError
-from backend.ml.answer import Answer, Request, Rows, Source
+from backend.ml.answer import Answer, Request, Rows, Source, Verdict
 from backend.ml.artefact import Artefact, Watched
 from backend.ml.breaker import Breaker, BreakerConfig
 from backend.ml.embedding_recommender import EmbeddingRecommender
@@ -23,9 +23,9 @@ from backend.ml.file_cache import FileCache, cache_folder
 from backend.ml.film_table import FilmTable
 from backend.ml.people_store import PeopleFile
 from backend.ml.pgvector_recommender import PgvectorConfig, PgvectorRecommender
-from backend.ml.pgvector_statements import Vector384
 from backend.ml.popular_recommender import PopularRecommender, bundled_films
 from backend.ml.svd_recommender import SVDModel, SVDRecommender, models_folder
+from backend.ml.taste_statements import Vector384
 from backend.telemetry import LAYER_UP
 
 log = structlog.get_logger()
@@ -55,6 +55,9 @@ class Layer(Protocol):
         meaning: Vector384 | None = None,
     ) -> tuple[Answer, list[MovieRef]]:
         """The same for someone without an account; also the films that are not known."""
+
+    def why(self, user_id: str, ref: MovieRef, request: Request) -> Verdict:
+        """Why a film is, or is not, among what a person may like."""
 
     def detail(self, ref: MovieRef) -> dict[str, Any]:
         """All that is known of a film."""
@@ -158,7 +161,7 @@ class Layers:
 
 
 class Recommender:
-    """pgvector, else the file cache, else the matrix factorisation, else popular films."""
+    """pgvector, else the file cache, else the model on disk, else popular films."""
 
     def __init__(self, session: Session, layers: Layers) -> None:
         config = PgvectorConfig.from_settings(layers.settings)
@@ -191,6 +194,10 @@ class Recommender:
             lambda layer: layer.recommend_for(request, liked=liked, disliked=disliked, meaning=meaning)
         )
         return replace(answer, degraded=degraded), unknown
+
+    def why(self, user_id: str, ref: MovieRef, request: Request) -> Verdict:
+        """Why a film is, or is not, among what a person may like. Raises MovieNotFoundError."""
+        return self._first(lambda layer: layer.why(user_id, ref, request))[0]
 
     def search(self, query: str, request: Request, *, meaning: Vector384 | None) -> Answer:
         """Films by title and meaning; only the database can."""

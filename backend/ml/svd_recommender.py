@@ -1,20 +1,18 @@
-"""Layer 3: a matrix factorisation on disk, which needs neither the database nor the cache."""
+"""Layer 3: what the last training left on disk, which needs neither the database nor the cache."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.config import Settings
 from backend.ml.answer import Source
 from backend.ml.array_recommender import ArrayRecommender, Space
 from backend.ml.artefact import Artefact
 from backend.ml.film_table import FilmTable
+from backend.ml.item_factors import ItemFactors
 from backend.ml.people_store import PEOPLE, PeopleFile
-
-FACTORS = "factors.npy"
 
 
 def models_folder(settings: Settings) -> Path:
@@ -27,8 +25,7 @@ class SVDModel:
     """What a training left behind, as a reader has it open."""
 
     films: FilmTable
-    factors: NDArray[np.float32]
-    """Shape (films, rank): item factors; zero where nobody did anything with a film."""
+    factors: ItemFactors
     people: PeopleFile
     tags: dict[str, Any]
     """What it was made from."""
@@ -37,19 +34,19 @@ class SVDModel:
     @classmethod
     def open(cls, artefact: Artefact) -> "SVDModel":
         """Raises LayerUnavailableError where a file can't be used."""
+        films = FilmTable.open(artefact)
         people = PeopleFile(artefact.folder / PEOPLE)
-        factors = np.array(artefact.array(FACTORS))
-        return cls(FilmTable.open(artefact), factors, people, artefact.tags, artefact.version)
+        return cls(films, ItemFactors.open(artefact), people, artefact.tags, artefact.version)
 
 
 class SVDRecommender(ArrayRecommender):
-    """Films by item factors: a person is the sum of the factors of what they liked (Cremonesi et al. 2010)."""
+    """Films by item factors, as of the training."""
 
     source: ClassVar[Source] = "svd"
-    lists_unknown = True
 
     def __init__(self, model: SVDModel, *, include_adult: bool = False) -> None:
-        lengths = np.linalg.norm(model.factors, axis=1, keepdims=True)
-        units = np.divide(model.factors, lengths, out=np.zeros_like(model.factors), where=lengths > 0)
-        space = Space(items=model.factors, units=units, known=lengths[:, 0] > 0)
+        alike = model.factors.s
+        lengths = np.linalg.norm(alike, axis=1, keepdims=True)
+        units = np.divide(alike, lengths, out=np.zeros_like(alike), where=lengths > 0)
+        space = Space(factors=model.factors, units=units, embedded=model.factors.known, made_by=model.version)
         super().__init__(model.films, model.people, space, version=model.version, include_adult=include_adult)

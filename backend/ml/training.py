@@ -1,94 +1,149 @@
-"""`python -m backend train`: from the interactions in the database to a model on disk."""
+"""`python -m backend train`: from the interactions in the database to item factors there, and a model on disk."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from threadpoolctl import threadpool_limits
 
 from backend.config import Settings
-from backend.database import SessionLocal
-from backend.errors import TooLittleFeedbackError
-from backend.ml.artefact import Draft, publishing, withdraw
+from backend.database import SessionLocal, copying, get_engine, session_scope
+from backend.errors import JobSkippedError, LayerUnavailableError, SetupError
+from backend.ml import taste_store
+from backend.ml.artefact import Artefact, Draft, open_current, publishing
 from backend.ml.cache_store import database_id, hold_still, next_unseen, stream_films, stream_people
-from backend.ml.factorization import item_factors
+from backend.ml.corpus import find_pack, taste_from
 from backend.ml.film_table import write_films
-from backend.ml.fold_in import opinions
-from backend.ml.people_store import Person, write_people
-from backend.ml.svd_recommender import FACTORS, models_folder
+from backend.ml.gathering import Gathered, gather_films
+from backend.ml.item_factors import ItemFactors
+from backend.ml.learning import Catalogue, Model, learn, typical_people
+from backend.ml.people_store import write_people
+from backend.ml.svd_recommender import models_folder
 
 log = structlog.get_logger()
 
-SEED = 20_260_101
-LEAST_PEOPLE = 10
-LEAST_FILMS = 10
-LEAST_OPINIONS = 100
-"""With less than this, what people have in common is chance."""
+Ids = NDArray[np.int32]
+
+MODEL = "model.npz"
+FORMAT = 1
+"""Of what is in it; another number, and a model of an earlier version of Marquee is learned anew."""
+MOST_ARRIVALS = 2_000
+"""Films that are given a place at a time."""
 
 
 def train(settings: Settings) -> dict[str, int]:
-    """Factorise what people did, and publish the result whole.
+    """Learn item factors, publish them whole on disk, and let the database answer by them.
 
-    Raises TooLittleFeedbackError where there is not enough to learn from; an older model is withdrawn then, for it
-    tells of people who are gone.
+    Raises JobSkippedError where there is no film of which anything is known.
     """
-    root = models_folder(settings)
-    try:
-        with publishing(root) as draft:
-            counts = _fill(draft, settings)
-    except TooLittleFeedbackError:
-        withdraw(root)
-        raise
+    engine = get_engine()
+    # On a machine that has other things to do, threads wait for one another longer than they work.
+    with taste_store.one_at_a_time(engine), threadpool_limits(1, user_api="blas"):
+        with publishing(models_folder(settings)) as draft:
+            ids, factors, order, counts = _fill(draft, settings)
+            with copying(engine) as connection:
+                taste_store.build(connection, draft.version, ids, factors, order)
+        with session_scope() as session:
+            taste_store.activate(session, draft.version)
+        with session_scope() as session:
+            taste_store.drop_others(session)
     log.info("model_trained", version=draft.version, **counts)
+    place_arrivals(settings)
     return counts
 
 
-def _fill(draft: Draft, settings: Settings) -> dict[str, int]:
+def go_back() -> str:
+    """Let the version before the one in force answer again, until the next training. Raises SetupError."""
+    with taste_store.one_at_a_time(get_engine()), session_scope() as session:
+        version = taste_store.find_previous(session)
+        if version is None:
+            raise SetupError("There is no earlier version to go back to: only one training has been kept.")
+        taste_store.activate(session, version)
+    log.info("model_activated", version=version)
+    return version
+
+
+def ensure_trained(settings: Settings) -> bool:
+    """Train where the database or the disk has nothing to answer by; whether that was needed."""
+    if is_trained(settings):
+        return False
+    train(settings)
+    return True
+
+
+def is_trained(settings: Settings) -> bool:
+    """Whether the database and the disk have something to answer by that was learned as is wanted now."""
+    return _find_active() is not None and _find_model(settings) is not None
+
+
+def place_arrivals(settings: Settings) -> int:
+    """Give films that were embedded since the training their place, by what it learned; how many.
+
+    None where what is on disk is of another version than what the database answers by: the next training places
+    them.
+    """
+    if not _without_place(settings):
+        return 0
+    placed = 0
+    with taste_store.one_at_a_time(get_engine()):
+        artefact = _find_model(settings)
+        if artefact is None or artefact.version != _find_active():
+            return placed
+        with np.load(artefact.folder / MODEL) as arrays:
+            model = Model.from_arrays(arrays)
+        while ids := _without_place(settings):
+            arrived = gather_films(settings, ids=ids)
+            factors = model.place(arrived.films, arrived.embeddings)
+            with session_scope() as session:
+                taste_store.add(session, artefact.version, arrived.ids, factors)
+            placed += len(ids)
+    return placed
+
+
+def _without_place(settings: Settings) -> list[int]:
+    with SessionLocal() as session:
+        return taste_store.without_place(session, model=settings.embedding_model, limit=MOST_ARRIVALS)
+
+
+def _find_active() -> str | None:
+    with SessionLocal() as session:
+        return taste_store.find_active(session)
+
+
+def _find_model(settings: Settings) -> Artefact | None:
+    try:
+        artefact = open_current(models_folder(settings))
+    except LayerUnavailableError:
+        return None
+    return artefact if artefact.tags.get("learned") == _way(settings) else None
+
+
+def _way(settings: Settings) -> dict[str, Any]:
+    """What decides, beside the data, what is learned: a model that was learned in another way is outdated."""
+    return {"format": FORMAT, "embeddings": settings.embedding_model, "taste": taste_from(settings)}
+
+
+def _fill(draft: Draft, settings: Settings) -> tuple[Ids, ItemFactors, NDArray[np.intp], dict[str, int]]:
+    gathered = Gathered()
     with SessionLocal() as session:
         hold_still(session)
-        draft.tags |= {"database": database_id(session), "made_at": time.time()}
-        films = write_films(stream_films(session, model=settings.embedding_model), draft)
-        gathered = _Gathered(films)
+        draft.tags |= {"database": database_id(session), "made_at": time.time(), "learned": _way(settings)}
+        films = stream_films(session, model=settings.embedding_model)
+        write_films(gathered.noting_films(films), draft)
         seen = next_unseen(session)
-        people = write_people(gathered.keeping(stream_people(session)), draft, seen=seen)
-    matrix = gathered.matrix()
-    positive = int(matrix.nnz)
-    liking, liked = int((np.diff(matrix.indptr) > 0).sum()), len(np.unique(matrix.indices))
-    if liking < LEAST_PEOPLE or liked < LEAST_FILMS or positive < LEAST_OPINIONS:
-        raise TooLittleFeedbackError(
-            f"{positive} positive opinions of {liking} people on {liked} films are too little to learn from: "
-            f"at least {LEAST_OPINIONS} of {LEAST_PEOPLE} people on {LEAST_FILMS} films are needed."
-        )
-    factors = item_factors(matrix, rng=np.random.default_rng(SEED))
-    np.save(draft.folder / FACTORS, factors)
-    return {"films": len(films), "people": people, "opinions": positive, "rank": factors.shape[1]}
-
-
-class _Gathered:
-    """The opinions of people as they stream by."""
-
-    def __init__(self, films: NDArray[np.int32]) -> None:
-        self._films = films
-        self._places: list[NDArray[Any]] = []
-        self._weights: list[NDArray[np.float32]] = []
-
-    def keeping(self, people: Iterator[Person]) -> Iterator[Person]:
-        """The same people, their opinions noted."""
-        for person in people:
-            films, weights = opinions(person.acts)
-            # What someone dislikes is no reason to recommend what others like along with it.
-            liked = weights > 0
-            self._places.append(np.searchsorted(self._films, films[liked]))
-            self._weights.append(weights[liked])
-            yield person
-
-    def matrix(self) -> csr_array:
-        """Shape (people, films)."""
-        begins = np.concatenate([[0], np.cumsum([len(places) for places in self._places])])
-        return csr_array(
-            (np.concatenate([*self._weights, []]), np.concatenate([*self._places, []]).astype(np.int64), begins),
-            shape=(len(self._places), len(self._films)),
-        )
+        people = write_people(gathered.noting_people(stream_people(session)), draft, seen=seen)
+    if not gathered.films:
+        raise JobSkippedError("There is no film to learn about yet.")
+    catalogue = Catalogue(ids=gathered.ids, films=gathered.films, embeddings=gathered.embeddings)
+    own = gathered.evidence()
+    factors, model = learn(catalogue, own, pack=find_pack(settings))
+    if not factors.known.any():
+        raise JobSkippedError("Of no film enough is known yet: none has an embedding or anyone's opinion.")
+    factors.write(draft)
+    arrays: dict[str, Any] = {**model.to_arrays()}
+    np.savez(draft.folder / MODEL, **arrays)
+    counts = {"films": len(catalogue.ids), "people": people, "opinions": int(own.nnz)}
+    order = factors.by_reach(typical_people(own, factors))
+    return catalogue.ids, factors, order, counts | {"crowds": len(model.maps)}

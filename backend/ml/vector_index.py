@@ -56,13 +56,12 @@ class IndexPlan:
             return cls("ivfflat", lists=max(1, round(math.sqrt(films))))
         return cls("hnsw")
 
-    @property
-    def definition(self) -> str:
-        """What follows `ON movies` in CREATE INDEX."""
+    def definition(self, vectors: str, operators: str) -> str:
+        """What follows `ON <table>` in CREATE INDEX, for a column and what it is compared by."""
         if self.kind == "ivfflat":
-            return f"USING ivfflat (embedding vector_cosine_ops) WITH (lists = {self.lists})"
+            return f"USING ivfflat ({vectors} {operators}) WITH (lists = {self.lists})"
         options = f"m = {HNSW_M}, ef_construction = {HNSW_EF_CONSTRUCTION}"
-        return f"USING hnsw (embedding vector_cosine_ops) WITH ({options})"
+        return f"USING hnsw ({vectors} {operators}) WITH ({options})"
 
     @property
     def effort(self) -> str:
@@ -183,8 +182,9 @@ def _build(engine: Engine, connection: Connection, plan: IndexPlan, films: int) 
     if plan.kind != "exact":
         log.info("index_build", kind=plan.kind, films=films)
         megabytes = max(64, films * BYTES_A_FILM // 2**20)
+        definition = plan.definition("embedding", "vector_cosine_ops")
         connection.execute(text(f"SET maintenance_work_mem = '{megabytes}MB'"))
-        connection.execute(text(f"CREATE INDEX CONCURRENTLY {NEW_INDEX} ON movies {plan.definition}"))
+        connection.execute(text(f"CREATE INDEX CONCURRENTLY {NEW_INDEX} ON movies {definition}"))
     with engine.begin() as swap:
         swap.execute(text(f"DROP INDEX IF EXISTS {INDEX}"))
         if plan.kind != "exact":

@@ -10,7 +10,7 @@ JOBS = {
     "ingest": "Refresh the catalogue from TMDB.",
     "embeddings": "Embed the films whose text or model has changed.",
     "index": "Build and tune the vector index where the catalogue has outgrown it.",
-    "train": "Factorise what people did with films.",
+    "train": "Learn taste from what people did with films.",
     "cache": "Write the file cache anew.",
 }
 """Name to description, in the order in which one rests on another."""

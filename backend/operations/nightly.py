@@ -35,7 +35,7 @@ def fetch_films(settings: Settings, *, pages: int | None = None) -> tuple[LoadSu
 
     def embed() -> None:
         nonlocal embedded
-        embedded += _embed(settings)
+        embedded += _embed(settings)[0]
 
     with TmdbClient(TmdbConfig.from_settings(settings)) as client:
         summary = fetch_catalogue(client, pages=pages, on_batch=embed)
@@ -56,8 +56,11 @@ def whole(summary: LoadSummary, counts: Counts) -> Counts:
 
 def embeddings(settings: Settings) -> Counts:
     """Embed what is pending; the file cache follows."""
-    embedded = _embed(settings)
-    if embedded:
+    from backend.ml.training import ensure_trained
+
+    embedded, placed = _embed(settings)
+    trained = ensure_trained(settings) if embedding_coverage(settings.embedding_model).with_embeddings else False
+    if embedded or placed or trained:
         cache(settings)
     coverage = embedding_coverage(settings.embedding_model)
     return {"embedded": embedded, "coverage_percentage": round(coverage.percentage, 1)}
@@ -72,7 +75,7 @@ def index(settings: Settings) -> Counts:
 
 
 def train(settings: Settings) -> Counts:
-    """Factorise what people did. Raises TooLittleFeedbackError, which skips the run."""
+    """Learn from what people did. Raises JobSkippedError where there is no film."""
     from backend.ml import training
 
     return training.train(settings)
@@ -97,7 +100,13 @@ def has_films_of_tmdb(session: Session) -> bool:
     return bool(session.scalar(select(exists().where(Movie.source == "tmdb"))))
 
 
-def _embed(settings: Settings) -> int:
-    """The encoder costs seconds and 300 MB, and is left alone while nothing waits."""
+def _embed(settings: Settings) -> tuple[int, int]:
+    """How many films were embedded, and how many given a place.
+
+    The encoder costs seconds and 300 MB, and is left alone while nothing waits.
+    """
+    from backend.ml.training import place_arrivals
+
     model = settings.embedding_model
-    return embed_pending(get_encoder(model)) if embedding_coverage(model).pending else 0
+    embedded = embed_pending(get_encoder(model)) if embedding_coverage(model).pending else 0
+    return embedded, place_arrivals(settings)

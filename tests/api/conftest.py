@@ -8,12 +8,14 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, delete, event, insert, select, text, update
+from sqlalchemy.orm import Session
 
 from backend import database
 from backend.config import Settings
 from backend.main import create_app
 from backend.ml.encoder import Encoder
 from backend.models import Movie
+from tests.ml.factors import place_like
 
 Statements = list[str]
 Films = Callable[..., int]
@@ -72,7 +74,7 @@ def statements(catalogue_engine: Engine) -> Iterator[Statements]:
 
 @pytest.fixture
 def add_film(catalogue_engine: Engine) -> Iterator[Films]:
-    """Puts a film into the catalogue until the test ends; `like` names the one whose embedding it shares."""
+    """Puts a film into the catalogue until the test ends; `like` names the one whose place it shares."""
     added: list[int] = []
 
     def add(*, like: int | None = None, **columns: Any) -> int:
@@ -85,11 +87,13 @@ def add_film(catalogue_engine: Engine) -> Iterator[Films]:
                 embedding, model = connection.execute(twin).one()
                 values = {"embedding": embedding, "embedding_model": model, "embedding_hash": Movie.text_hash}
                 connection.execute(update(Movie).where(Movie.id == number).values(values))
+                place_like(Session(connection), number, like)
         return number
 
     yield add
     with catalogue_engine.begin() as connection:
         connection.execute(delete(Movie).where(Movie.id.in_(added)))
+        connection.execute(text("DELETE FROM item_factors WHERE movie_id = ANY (:added)"), {"added": added})
 
 
 @pytest.fixture

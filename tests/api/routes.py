@@ -32,6 +32,7 @@ class Call:
 READS = [
     Call("GET /similar/{movie_id}", f"/similar/{TOY_STORY}"),
     Call("GET /recommendations/{user_id}", "/recommendations/ada"),
+    Call("GET /recommendations/{user_id}/why/{movie_id}", f"/recommendations/ada/why/{MATRIX}"),
     Call("GET /recommendations", "/recommendations?user_id=ada"),
     Call("POST /recommendations", "/recommendations", {"liked": [MATRIX]}),
     Call("GET /movies", "/movies"),

@@ -24,13 +24,13 @@ from backend.ml.file_cache import build_cache, cache_folder
 from backend.ml.popular_recommender import bundled_films
 from backend.ml.recommender import Layers
 from backend.ml.svd_recommender import models_folder
-from backend.ml.training import train
 from tests.api.answers import act, assert_problem, every_id, get, history, ids, rows
 from tests.api.conftest import Films, RowCounts, Statements
 from tests.api.routes import LIKE, WRITES, Call
 from tests.api.test_openapi import assert_fits, documented_answer
 from tests.api.test_recommendations import FILTERS
 from tests.catalogue import GODFATHER, MATRIX, TOY_STORY, TOY_STORY_2, TOY_STORY_3, small_catalogue
+from tests.ml.factors import write_model
 from tests.ml.test_breaker import Clock
 
 FACTS = {film.id: film for film in small_catalogue()}
@@ -43,6 +43,7 @@ LISTS = [
     Call(SIMILAR, f"/similar/{TOY_STORY}"),
     Call(SIMILAR, "/similar/tt0114709?user_id=ada&n=40&page=2&diversity_boost=0.5&explain=true"),
     Call(SIMILAR, f"/similar/{TOY_STORY}?genre=Comedy&year_min=2000&exclude=tt0133093,{TOY_STORY_2}"),
+    Call(SIMILAR, f"/similar/{TOY_STORY}?by=embedding&n=100"),
     Call(SIMILAR, f"/similar/{TOY_STORY}?page=50"),
     Call(PERSON, "/recommendations/ada"),
     Call(PERSON, "/recommendations/ada?explain=true&diversity_boost=0&n=3"),
@@ -50,6 +51,7 @@ LISTS = [
     Call("GET /recommendations", "/recommendations?user_id=ada&genre=Drama&n=100"),
     Call(QUESTION, "/recommendations", {"liked": [MATRIX, "tt0114709"], "n": 20, "explain": True}),
     Call(QUESTION, "/recommendations", {"query": "gangsters of the mafia", "disliked": [GODFATHER, 424242]}),
+    Call(QUESTION, "/recommendations", {"query": "gangsters of the mafia", "liked": [MATRIX], "explain": True}),
 ]
 FILMS = [
     Call("GET /movies", "/movies"),
@@ -98,7 +100,7 @@ def files(catalogue_engine: Engine, tmp_path_factory: pytest.TempPathFactory) ->
         patch.setattr(database, "get_engine", lambda: catalogue_engine)
         meet_people(catalogue_engine)
         build_cache(settings)
-        train(settings)
+        write_model(settings)
         forget_people(catalogue_engine)
     return settings.data_dir
 
@@ -203,7 +205,8 @@ def reasons_like(row: dict[str, Any]) -> dict[str, Any]:
     """The reasons of a row, with shares that may differ in the last digit."""
     if "why" not in row:
         return {}
-    return {
+    parts = {"score_parts": pytest.approx(row["score_parts"], abs=2e-4)} if "score_parts" in row else {}
+    return parts | {
         "why": [
             reason | {"share": pytest.approx(reason["share"], abs=2e-4)} if "share" in reason else reason
             for reason in row["why"]
@@ -271,6 +274,26 @@ def test_mistakes_are_still_told(service: Service) -> None:
         assert_problem(client.get("/movies?genre=Noir"), 422, field="genre")
         assert_problem(client.post("/recommendations", json={"liked": "x"}), 422, field="liked")
         assert_problem(client.get("/nowhere"), 404)
+
+
+@pytest.mark.parametrize("film", [TOY_STORY, TOY_STORY_2, TOY_STORY_3, 604, 155])
+@pytest.mark.parametrize("query", ["", "?n=1", "?genre=Comedy&n=500", "?year_max=1980&exclude=155"])
+def test_why_is_told_the_same_with_and_without_the_database(service: Service, film: int, query: str) -> None:
+    route = "GET /recommendations/{user_id}/why/{movie_id}"
+    call = Call(route, f"/recommendations/ada/why/{film}{query}")
+    schema = documented_answer(service.client, route)["application/json"]["schema"]
+    before = get(service.client, call.path)
+    with service.without_database() as client:
+        away = get(client, call.path)
+        assert_fits(schema, away)
+    assert_fits(schema, before)
+    assert (away["source"], before["source"]) == ("file_cache", "pgvector")
+    numbers = {"score", "needed", "behind"}
+    assert {key: away[key] for key in numbers} == {key: pytest.approx(before[key], abs=1e-4) for key in numbers}
+    same = before.keys() - numbers - {"source", "why", "score_parts"}
+    assert {key: away[key] for key in same} == {key: before[key] for key in same}
+    reasons = {key: away[key] for key in ("why", "score_parts")}
+    assert reasons == reasons_like(before)
 
 
 # Who answers

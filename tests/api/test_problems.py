@@ -29,6 +29,7 @@ LISTS = (
 NEED_NO_DATABASE = {
     "GET /similar/{movie_id}",
     "GET /recommendations/{user_id}",
+    "GET /recommendations/{user_id}/why/{movie_id}",
     "GET /recommendations",
     "POST /recommendations",
     "GET /movies",

@@ -14,13 +14,25 @@ READ_COUNTS = {
     ("a list", "GET /similar/{movie_id}", f"/similar/{TOY_STORY}"): 1,
     ("by IMDb id", "GET /similar/{movie_id}", "/similar/tt0114709"): 1,
     ("with everything", "GET /similar/{movie_id}", f"/similar/{TOY_STORY}?user_id=ada&{FILTERED}"): 1,
+    ("by embedding", "GET /similar/{movie_id}", f"/similar/{TOY_STORY}?by=embedding"): 1,
     ("and the facts that explain it", "GET /similar/{movie_id}", f"/similar/{TOY_STORY}?explain=true"): 2,
     ("and once more exactly where it ends", "GET /similar/{movie_id}", f"/similar/{TOY_STORY}?n=100&page=2"): 2,
     ("the same and whether the film is there", "GET /similar/{movie_id}", "/similar/424242"): 3,
     ("a person", "GET /recommendations/{user_id}", "/recommendations/ada"): 1,
     ("nobody", "GET /recommendations/{user_id}", "/recommendations/nobody"): 1,
     ("with everything", "GET /recommendations/{user_id}", f"/recommendations/ada?{FILTERED}"): 1,
-    ("and the films that explain it", "GET /recommendations/{user_id}", "/recommendations/ada?explain=true"): 2,
+    ("shares and facts", "GET /recommendations/{user_id}", "/recommendations/ada?explain=true"): 3,
+    (
+        "and once more exactly where it ends",
+        "GET /recommendations/{user_id}",
+        "/recommendations/ada?n=100&page=2",
+    ): 2,
+    (
+        "the verdict, shares, facts",
+        "GET /recommendations/{user_id}/why/{movie_id}",
+        f"/recommendations/ada/why/{GODFATHER}",
+    ): 3,
+    ("no such film", "GET /recommendations/{user_id}/why/{movie_id}", "/recommendations/ada/why/424242"): 1,
     ("a person", "GET /recommendations", "/recommendations?user_id=ada"): 1,
     ("a page", "GET /movies", "/movies?n=100"): 1,
     ("filtered", "GET /movies", f"/movies?{FILTERED}"): 1,
@@ -31,7 +43,7 @@ READ_COUNTS = {
     ("with everything", "GET /search", f"/search?q=80s&{FILTERED}"): 1,
     ("a page", "GET /users/{user_id}/interactions", "/users/ada/interactions"): 1,
     ("everything", "GET /users/{user_id}/export", "/users/ada/export"): 1,
-    ("films, people, the index, its measurement, the jobs", "GET /stats", "/stats"): 5,
+    ("films, people, the index, its measurement, the taste, the jobs", "GET /stats", "/stats"): 6,
     ("all", "GET /jobs", "/jobs"): 1,
     ("no question to the database", "GET /metrics", "/metrics"): 0,
     ("no question to the database", "GET /health/live", "/health/live"): 0,
@@ -41,7 +53,8 @@ READ_COUNTS = {
 POST_COUNTS = {
     ("words", '{"query": "toys"}'): 1,
     ("the films' ids first", f'{{"liked": [{MATRIX}], "disliked": ["tt0114709"]}}'): 2,
-    ("and the films that explain it", f'{{"liked": [{MATRIX}], "explain": true}}'): 3,
+    ("shares and facts", f'{{"liked": [{MATRIX}], "explain": true}}'): 4,
+    ("films and words", f'{{"liked": [{MATRIX}], "query": "toys", "explain": true}}'): 2,
 }
 
 BATCH = [LIKE | {"user_id": f"person {number % 10}", "movie_id": 1 + number} for number in range(1000)]

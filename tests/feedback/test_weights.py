@@ -2,14 +2,23 @@
 
 import pytest
 
-from backend.feedback.weights import BASE_WEIGHTS, HALF_LIFE_DAYS, KINDS, TASTE_KINDS, Kind, interaction_weight
+from backend.feedback.weights import (
+    BASE_WEIGHTS,
+    HALF_LIFE_DAYS,
+    HALF_PRIOR,
+    KINDS,
+    TASTE_KINDS,
+    Kind,
+    history_scale,
+    interaction_weight,
+)
 from backend.models import Interaction
 
 
 @pytest.mark.parametrize(
-    ("value", "weight"), [(5, 1.0), (4, 0.6), (3, 0.2), (2.5, 0.0), (2, -0.1), (1, -0.3), (0.5, -0.4)]
+    ("value", "weight"), [(5, 1.0), (4.5, 0.9), (4, 0.8), (3, 0.3), (2.5, 0.15), (2, 0.0), (1, -0.2), (0.5, -0.3)]
 )
-def test_a_rating_counts_by_its_distance_from_the_middle_and_half_below_it(value: float, weight: float) -> None:
+def test_a_rating_counts_by_its_value(value: float, weight: float) -> None:
     assert interaction_weight("rating", value, 0) == pytest.approx(weight)
 
 
@@ -30,7 +39,12 @@ def test_every_other_kind_has_its_own_weight(kind: Kind, weight: float) -> None:
 
 def test_an_act_counts_half_after_each_half_life() -> None:
     assert interaction_weight("like", None, HALF_LIFE_DAYS) == pytest.approx(0.5)
-    assert interaction_weight("rating", 0.5, 2 * HALF_LIFE_DAYS) == pytest.approx(-0.1)
+    assert interaction_weight("rating", 0.5, 2 * HALF_LIFE_DAYS) == pytest.approx(-0.3 / 4)
+
+
+def test_the_more_someone_did_the_more_each_act_counts_against_the_start() -> None:
+    assert history_scale(0) == 1
+    assert history_scale(HALF_PRIOR) == 2
 
 
 def test_a_rating_without_a_value_is_a_mistake() -> None:

@@ -72,7 +72,7 @@ def all_people() -> dict[str, Acts]:
     }
     everyone["likes two"] = {(2, "like"): (None, 0), (4, "like"): (None, 300)}
     everyone["hates"] = {(1, "dislike"): (None, 0), (2, "not_interested"): (None, 1), (3, "rating"): (1.0, 2)}
-    everyone["undecided"] = {(1, "rating"): (2.5, 0)}
+    everyone["undecided"] = {(1, "rating"): (2.0, 0)}
     everyone["ahead"] = {(NO_VECTOR[0], "watchlist"): (None, 0)}
     return everyone
 

@@ -4,15 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.orm import Session
 
 from backend import database
 from backend.config import Settings
 from backend.embedded_postgres import EmbeddedPostgres
 from backend.migrations import migrate
 from backend.ml.file_cache import build_cache
-from backend.ml.training import train
-from tests.conftest import make_database
+from tests.conftest import answer_by, make_database
 from tests.ml.checkerboard import World, all_films, all_people, fill
+from tests.ml.factors import publish, withdraw, write_model
 from tests.test_embedded_postgres import temporary_home
 
 
@@ -22,11 +23,13 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     engine = create_engine(make_database(postgres), connect_args=database.CONNECT_ARGS)
     migrate(engine)
     fill(engine)
+    with Session(engine) as session, session.begin():
+        publish(session)
     settings = Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("world"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "get_engine", lambda: engine)
         build_cache(settings)
-        train(settings)
+        write_model(settings)
     yield World(engine, settings, all_films(), all_people())
     engine.dispose()
 
@@ -52,7 +55,8 @@ def module_engine(postgres: EmbeddedPostgres) -> Iterator[Engine]:
 @pytest.fixture
 def emptied_engine(module_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """The same, emptied: to make one for every test would take most of their time."""
-    with module_engine.begin() as connection:
-        connection.execute(text("TRUNCATE movies, users, people_changes RESTART IDENTITY CASCADE"))
-    monkeypatch.setattr(database, "get_engine", lambda: module_engine)
+    with Session(module_engine) as session, session.begin():
+        session.execute(text("TRUNCATE movies, users, people_changes RESTART IDENTITY CASCADE"))
+        withdraw(session)
+    answer_by(module_engine, monkeypatch)
     return module_engine

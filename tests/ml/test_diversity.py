@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from backend.ml.diversity import mmr_order
+from backend.ml.diversity import LIKENESS_WEIGHT, SEEN_TOGETHER, Calibration, mmr_order
 
 Floats = NDArray[np.float32]
 
@@ -55,12 +55,14 @@ def test_the_most_relevant_film_is_always_first(films: tuple[Floats, Floats], bo
 
 
 @given(candidates())
-def test_with_diversity_alone_the_next_is_the_one_farthest_from_all_before(films: tuple[Floats, Floats]) -> None:
+def test_with_diversity_alone_the_next_is_the_one_least_like_those_just_before(
+    films: tuple[Floats, Floats],
+) -> None:
     relevance, vectors = films
     order = mmr_order(relevance, vectors, diversity_boost=1)
     for place in range(1, len(order)):
-        closest = (vectors @ vectors[order[:place]].T).max(axis=1)
-        assert closest[order[place]] == pytest.approx(min(closest[order[place:]]), abs=1e-5)
+        alike = (vectors @ vectors[order[max(0, place - SEEN_TOGETHER) : place]].T).sum(axis=1)
+        assert alike[order[place]] == pytest.approx(min(alike[order[place:]]), abs=1e-4)
 
 
 @given(candidates(), BOOSTS)
@@ -74,9 +76,52 @@ def test_the_next_film_is_always_the_one_of_greatest_marginal_relevance(
     of_relevance = relevance.std() or np.inf if order else np.inf
     of_cosines = pairs.std() or np.inf if pairs.size else np.inf
     for place in range(1, len(order)):
-        closest = cosines[:, order[:place]].max(axis=1)
-        marginal = (1 - boost) * relevance / of_relevance - boost * closest / of_cosines
+        alike = cosines[:, order[max(0, place - SEEN_TOGETHER) : place]].sum(axis=1)
+        marginal = (1 - boost) * relevance / of_relevance - boost * LIKENESS_WEIGHT * alike / of_cosines
         assert marginal[order[place]] == pytest.approx(max(marginal[order[place:]]), rel=1e-4, abs=1e-3)
+
+
+@given(candidates(), BOOSTS, st.integers(1, 12))
+def test_the_first_few_are_the_beginning_of_the_whole_order(
+    films: tuple[Floats, Floats], boost: float, count: int
+) -> None:
+    relevance, vectors = films
+    order = mmr_order(relevance, vectors, diversity_boost=boost)
+    assert mmr_order(relevance, vectors, diversity_boost=boost, count=count) == order[:count]
+
+
+def test_a_long_list_goes_by_relevance_as_much_at_its_end_as_at_its_beginning() -> None:
+    rng = np.random.default_rng(3)
+    vectors = unit(rng.standard_normal((100, 16)).astype(np.float32))
+    relevance = -np.sort(-rng.standard_normal(100)).astype(np.float32)
+    order = np.array(mmr_order(relevance, vectors, diversity_boost=0.2))
+    moved = np.abs(order - np.arange(100))
+    assert moved[50:90].mean() < 2 * moved[10:50].mean() + 1
+
+
+def test_calibration_brings_the_genres_of_the_person_into_the_list() -> None:
+    # Ten comedies come first; one in three of the films that this person likes is a western.
+    genres = [["Comedy"]] * 10 + [["Western"]] * 10
+    relevance = np.linspace(1, 0, 20, dtype=np.float32)
+    nowhere = np.zeros((20, 2), dtype=np.float32)
+    calibration = Calibration.of({"Comedy": 2.0, "Western": 1.0}, genres)
+    order = mmr_order(relevance, nowhere, diversity_boost=0.5, count=9, calibration=calibration)
+    assert sum(film >= 10 for film in order) >= 2
+    assert sum(film >= 10 for film in mmr_order(relevance, nowhere, diversity_boost=0.5, count=9)) == 0
+
+
+def test_divergence_is_none_where_a_list_has_the_genres_of_the_person() -> None:
+    calibration = Calibration.of({"Comedy": 1.0, "Western": 1.0}, [["Western"], ["Comedy"], ["Comedy", "Western"]])
+    once = calibration.divergence(calibration.candidates[1], 1)
+    assert once[0] == pytest.approx(0, abs=1e-6)
+    assert 0 < once[2] < once[1]
+
+
+def test_a_film_of_genres_that_the_person_never_liked_or_of_none_helps_nothing() -> None:
+    calibration = Calibration.of({"Comedy": 1.0}, [["Horror"], [], ["Comedy"]])
+    divergence = calibration.divergence(np.zeros(1, dtype=np.float32), 0)
+    assert np.isfinite(divergence).all()
+    assert divergence[0] == divergence[1] > divergence[2]
 
 
 @given(candidates(), BOOSTS, st.integers(-8, 8))
@@ -100,9 +145,9 @@ def test_a_film_without_a_vector_is_unlike_everything() -> None:
 
 def test_a_twin_of_the_best_film_goes_behind_another() -> None:
     vectors = unit(np.array([[1, 0], [1, 0.01], [0.6, 0.8]], dtype=np.float32))
-    relevance = np.array([0.90, 0.89, 0.85], dtype=np.float32)
+    relevance = np.array([0.90, 0.89, 0.88], dtype=np.float32)
     assert mmr_order(relevance, vectors, diversity_boost=0) == [0, 1, 2]
-    assert mmr_order(relevance, vectors, diversity_boost=0.7) == [0, 2, 1]
+    assert mmr_order(relevance, vectors, diversity_boost=0.9) == [0, 2, 1]
 
 
 def test_more_boost_makes_the_top_ten_more_different() -> None:

@@ -21,7 +21,7 @@ from backend.config import PACKAGED_MODEL, Settings
 from backend.errors import LayerUnavailableError, MovieNotFoundError
 from backend.feedback.records import NewInteraction
 from backend.feedback.store import erase, record, remove
-from backend.ml import file_cache
+from backend.ml import file_cache, taste_store
 from backend.ml.answer import Request
 from backend.ml.artefact import open_current
 from backend.ml.embedding_recommender import EmbeddingRecommender
@@ -29,6 +29,7 @@ from backend.ml.file_cache import VECTORS, CacheKeeper, FileCache, build_cache, 
 from backend.ml.film_table import FILMS
 from backend.ml.people_store import PEOPLE, PeopleFile
 from backend.models import EMBEDDING_DIMENSION, Movie
+from tests.ml.factors import factors_there, publish
 from tests.ml.test_artefact import flip_a_byte, halve
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -207,6 +208,81 @@ def test_an_empty_catalogue_is_a_cache_that_answers(emptied_engine: Engine, sett
     with pytest.raises(MovieNotFoundError):
         layer.detail("tt0000001")
     assert CacheKeeper(settings).ensure() is False
+    cache.people.close()
+
+
+# The factors in force
+
+
+def publish_factors(engine: Engine, version: str, *, start: float = 0.05) -> None:
+    """Let factors of the films there answer."""
+    with Session(engine) as session, session.begin():
+        publish(session, version, start=start)
+
+
+def test_before_the_first_training_it_holds_no_factors(cache: FileCache) -> None:
+    assert (cache.tags["taste"], cache.version) == (None, PACKAGED_MODEL)
+    assert not cache.factors.known.any()
+    answer = EmbeddingRecommender(cache).recommend("anna", Request())
+    assert (answer.source, answer.cold_start, answer.model_version) == ("popular", True, PACKAGED_MODEL)
+
+
+def test_it_holds_the_factors_in_force(films: Engine, settings: Settings) -> None:
+    publish_factors(films, "20260101T000000-0001")
+    with Session(films) as session:
+        _, factors = factors_there(session)
+    build_cache(settings)
+    cache = open_cache(settings)
+    assert cache.version == "20260101T000000-0001"
+    for part in ("p", "q", "s", "start", "known"):
+        np.testing.assert_array_equal(getattr(cache.factors, part), getattr(factors, part))
+    assert cache.factors.known.tolist() == [True] * 7 + [False]
+    assert cache.known.tolist() == [True] * 6 + [False] * 2
+    assert isinstance(cache.factors.q, np.memmap)
+    cache.people.close()
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_another_version_in_force_has_the_cache_written_anew(
+    keeper: CacheKeeper, films: Engine, settings: Settings, follows: bool
+) -> None:
+    for version in ("20260101T000000-0001", "20260101T000000-0002"):
+        publish_factors(films, version)
+        if follows:
+            assert keeper.follow() is None
+            assert keeper.follow() == 0
+        else:
+            assert keeper.ensure() is True
+        assert keeper.ensure() is False
+        cache = open_cache(settings)
+        assert cache.version == version
+        cache.people.close()
+    with Session(films) as session, session.begin():
+        taste_store.activate(session, "20260101T000000-0001")
+    assert keeper.follow() is None
+
+
+def test_a_switch_while_the_cache_is_written_leaves_it_with_the_whole_old_version(
+    films: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_factors(films, "20260101T000000-0001")
+    real = file_cache.stream_films
+
+    def stream_films(session: Session, *, model: str) -> Iterator[Any]:
+        publish_factors(films, "20260101T000000-0002", start=7)
+        return real(session, model=model)
+
+    monkeypatch.setattr(file_cache, "stream_films", stream_films)
+    build_cache(settings)
+    monkeypatch.setattr(file_cache, "stream_films", real)
+    cache = open_cache(settings)
+    assert cache.version == "20260101T000000-0001"
+    assert cache.factors.start.max() == pytest.approx(0.05)
+    assert cache.factors.known.sum() == 7
+    cache.people.close()
+    assert CacheKeeper(settings).follow() is None
+    cache = open_cache(settings)
+    assert (cache.version, cache.factors.start.max()) == ("20260101T000000-0002", 7)
     cache.people.close()
 
 

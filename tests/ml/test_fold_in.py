@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from backend.catalog.records import MovieRecord
 from backend.catalog.store import upsert
-from backend.feedback.weights import KINDS, Kind, interaction_weight
+from backend.feedback.weights import EVIDENCE, KINDS, RATING_EVIDENCE, Kind, history_scale, interaction_weight
 from backend.ml.answer import NOT_A_VERDICT, NOT_SEEN
 from backend.ml.cache_store import stream_people
-from backend.ml.fold_in import films_done, opinions
+from backend.ml.fold_in import evidence, films_done, opinions
 from backend.ml.people_store import ACT, KIND_NUMBER, Acts
 from backend.ml.pgvector_statements import Scope, Taste
 from backend.models import Movie
@@ -80,7 +80,7 @@ def in_the_file(session: Session, history: list[Did]) -> Acts:
 def test_the_file_has_the_opinions_that_the_database_has(films: Session, history: list[Did]) -> None:
     with films.begin_nested() as savepoint:
         acts = in_the_file(films, history)
-        given = Taste.of_person("anna").opinions.subquery()
+        given = Taste.of_person("anna").opinions
         rows = films.execute(select(given).order_by(given.c.movie_id)).all()
         for not_counting in (NOT_A_VERDICT, NOT_SEEN, ()):
             scope = Scope(model="", include_adult=True, unless_done_by="anna", not_counting=not_counting)
@@ -89,7 +89,7 @@ def test_the_file_has_the_opinions_that_the_database_has(films: Session, history
         savepoint.rollback()
     ids, weights = opinions(acts)
     assert ids.tolist() == [row.movie_id for row in rows]
-    np.testing.assert_allclose(weights, [row.weight for row in rows], atol=1e-6, rtol=0)
+    np.testing.assert_allclose(weights, [row.weight for row in rows], atol=1e-6, rtol=1e-6)
     assert (ids.dtype, weights.dtype) == (np.int32, np.float32)
 
 
@@ -102,8 +102,36 @@ def test_a_single_act_weighs_what_the_formula_says(kind: Kind, value: float, age
         dtype=ACT,
     )
     _, weights = opinions(acts)
-    assert weights[0] == pytest.approx(interaction_weight(kind, rated, age_days), abs=1e-6)
-    assert weights[1] == 1.0
+    weight = interaction_weight(kind, rated, age_days)
+    scale = history_scale(1 + abs(weight))
+    assert weights == pytest.approx([weight * scale, scale], abs=1e-6)
+
+
+@given(st.sampled_from(KINDS), ratings, st.floats(0, 40_000))
+def test_to_a_training_an_act_tells_as_much_however_old_it_is(kind: Kind, value: float, age_days: float) -> None:
+    then = NOW.timestamp() - age_days * 86_400
+    rated = value if kind == "rating" else np.nan
+    acts = np.array([(1, KIND_NUMBER[kind], rated, then), (2, 1, np.nan, NOW.timestamp())], dtype=ACT)
+    told = EVIDENCE.get(kind)
+    if told is None:
+        told = float(np.interp(value, range(len(RATING_EVIDENCE)), RATING_EVIDENCE))
+    ids, weights = evidence(acts)
+    expected = {film: weight for film, weight in {1: told, 2: EVIDENCE["like"]}.items() if weight > 0}
+    assert dict(zip(ids.tolist(), weights.tolist(), strict=True)) == pytest.approx(expected, abs=1e-6)
+
+
+@given(histories)
+def test_a_training_goes_by_the_newest_acts_and_never_below_zero(history: list[Did]) -> None:
+    rows = [
+        (did.film, KIND_NUMBER[did.kind], np.nan if did.value is None else did.value, did.at.timestamp())
+        for did in history
+    ]
+    acts = np.array(rows, dtype=ACT)
+    ids, weights = evidence(acts)
+    assert (weights > 0).all()
+    assert (weights <= 1).all()
+    assert set(ids.tolist()) <= set(opinions(acts)[0].tolist())
+    assert (np.diff(ids) > 0).all()
 
 
 @given(histories, st.randoms())

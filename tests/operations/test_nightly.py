@@ -116,13 +116,55 @@ def test_the_index_is_brought_to_what_the_catalogue_needs(settings: Settings, ow
 def test_training_counts_what_it_learned_from(settings: Settings, own_engine: Engine) -> None:
     put_films(own_engine, 12)
     put_likes(own_engine, people=12, films=10)
-    assert JOB_WORK["train"](settings)["people"] == 12
+    assert JOB_WORK["train"](settings) == {"films": 12, "people": 12, "opinions": 120, "crowds": 1}
     assert list((settings.data_dir / "models").iterdir())
 
 
-def test_training_on_too_little_is_skipped_and_says_what_is_missing(settings: Settings) -> None:
-    with pytest.raises(JobSkippedError, match="0 people"):
+def test_training_without_a_film_is_skipped_and_says_so(settings: Settings) -> None:
+    with pytest.raises(JobSkippedError, match="no film"):
         JOB_WORK["train"](settings)
+
+
+def active_version(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return connection.scalar(text("SELECT version FROM active_model"))
+
+
+def placed(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.scalar(text("SELECT count(*) FROM item_factors WHERE movie_id > 0")) or 0)
+
+
+def test_embedding_trains_where_nothing_answers_yet_and_later_places_what_arrives(
+    settings: Settings, own_engine: Engine
+) -> None:
+    put_films(own_engine, 3)
+    JOB_WORK["embeddings"](settings)
+    version = active_version(own_engine)
+    assert version
+    assert placed(own_engine) == 3
+    with own_engine.begin() as connection:
+        connection.execute(text("INSERT INTO movies (id, title, overview) VALUES (4, 'Film 4', 'About 4')"))
+    assert JOB_WORK["embeddings"](settings)["embedded"] == 1
+    assert placed(own_engine) == 4
+    assert active_version(own_engine) == version
+
+
+@pytest.mark.usefixtures("no_encoder")
+def test_without_an_embedding_nothing_is_trained(settings: Settings, own_engine: Engine) -> None:
+    JOB_WORK["embeddings"](settings)
+    assert active_version(own_engine) is None
+    assert not (settings.data_dir / "models").exists()
+
+
+def test_films_from_tmdb_are_placed_as_they_come(settings: Settings, own_engine: Engine) -> None:
+    put_films(own_engine, 3)
+    JOB_WORK["embeddings"](settings)
+    with TmdbStandIn(numbered_films(5)) as tmdb:
+        JOB_WORK["ingest"](with_tmdb(settings, tmdb))
+    with own_engine.connect() as connection:
+        films = connection.scalar(text("SELECT count(*) FROM movies WHERE embedding IS NOT NULL"))
+    assert placed(own_engine) == films > 3
 
 
 def test_the_file_cache_is_written(settings: Settings, own_engine: Engine) -> None:

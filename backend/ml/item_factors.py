@@ -1,0 +1,86 @@
+"""The taste space: where films are found, what those who like one gain, and where everyone starts.
+
+Every answer is one linear form. A person is `start + sum(w_i * p_i)` over the films they have an opinion of, and
+film j scores `person . q_j`: so the terms of the sum are the exact shares of the score, and a longer history
+outweighs the start by itself.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.ml.artefact import Artefact, Draft
+
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+
+class Block(NamedTuple):
+    """A run of dimensions with one meaning."""
+
+    begin: int
+    end: int
+
+
+BLOCKS = {"taste": Block(0, 256), "content": Block(256, 288), "prior": Block(288, 290)}
+"""What a score is made of: learned from people, what films are like, and how well they are known and rated."""
+DIMENSIONS = 290
+WITHIN_REACH = 100
+"""What diversity chooses from; of a person's list, so many films have to be found without looking at all."""
+AT_ONCE = 64
+"""People whose scores of all films are in memory at a time."""
+FILES = ("p", "q", "s", "start", "known")
+"""Parts, each an array in a file of its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemFactors:
+    """The factors of a catalogue, a row a film."""
+
+    p: Floats
+    """Shape (films, DIMENSIONS): what a person who likes the film gains."""
+    q: Floats
+    """Shape (films, DIMENSIONS): where the film is found."""
+    s: Floats
+    """Shape (films, any): films are alike by the dot product of these: see `ml/similarity.py`."""
+    start: Floats
+    """Shape (DIMENSIONS,): a person of whom nothing is known."""
+    known: Bools
+    """Which films have a place; the rows of others are zero."""
+
+    def by_reach(self, people: Floats) -> NDArray[np.intp]:
+        """The indexes of the films that have a place, first those that come nearest to the top of anyone's list.
+
+        Args:
+            people: shape (people, DIMENSIONS), some that stand for all. How near a film comes is the largest
+                difference between its score and that of a person's last film within reach.
+        """
+        here = np.flatnonzero(self.known)
+        if not len(here):
+            return here
+        nearest = np.full(len(here), -np.inf, dtype=np.float32)
+        for begin in range(0, len(people), AT_ONCE):
+            scores = self.q[here] @ people[begin : begin + AT_ONCE].T
+            last = max(0, len(here) - WITHIN_REACH)
+            nearest = np.maximum(nearest, (scores - np.partition(scores, last, axis=0)[last]).max(axis=1))
+        ordered: NDArray[np.intp] = here[np.lexsort((here, -nearest))]
+        return ordered
+
+    def write(self, draft: Draft) -> None:
+        """Put them into a draft."""
+        for name in FILES:
+            np.save(draft.folder / f"{name}.npy", getattr(self, name))
+
+    @classmethod
+    def open(cls, artefact: Artefact) -> "ItemFactors":
+        """What `write` put there: small parts in memory, the rows of films mapped."""
+        arrays = {name: artefact.array(f"{name}.npy") for name in FILES}
+        return cls(**arrays | {name: np.array(arrays[name]) for name in ("start", "known")})
+
+
+def nowhere_to_be_found(films: int) -> ItemFactors:
+    """The factors of so many films of which nothing has been learned."""
+    nothing, nobody = np.zeros((films, 1), dtype=np.float32), np.zeros(films, dtype=bool)
+    return ItemFactors(p=nothing, q=nothing, s=nothing, start=np.zeros(1, dtype=np.float32), known=nobody)

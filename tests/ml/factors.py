@@ -1,0 +1,88 @@
+"""Item factors that tests know: films lie where their embeddings are, and everyone starts with quality."""
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from backend import database
+from backend.config import Settings
+from backend.migrations.versions import r0003_item_factors as r0003
+from backend.ml import taste_store
+from backend.ml.answer import QUALITY_SCALE
+from backend.ml.artefact import publishing
+from backend.ml.cache_store import database_id, next_unseen, stream_films, stream_people
+from backend.ml.film_table import write_films
+from backend.ml.item_factors import BLOCKS, DIMENSIONS, ItemFactors
+from backend.ml.people_store import write_people
+from backend.ml.similarity import PRIOR
+from backend.ml.svd_recommender import models_folder
+from backend.models import EMBEDDING_DIMENSION, Movie
+
+VERSION = "20260101T000000-0001"
+START = 0.05
+"""How much quality counts: less than one opinion."""
+
+Floats = NDArray[np.float32]
+Ids = NDArray[np.int32]
+
+
+def factors_of(embeddings: Floats, quality: Floats, *, start: float = START) -> ItemFactors:
+    """Factors whose products are those of the embeddings, shape (films, 384), as far as the dimensions carry.
+
+    A row of zeros is a film without a place.
+    """
+    prior = BLOCKS["prior"].begin
+    directions = np.linalg.svd(embeddings, full_matrices=False)[2][:prior]
+    known = np.asarray(embeddings.any(axis=1))
+    p = np.zeros((len(embeddings), DIMENSIONS), dtype=np.float32)
+    p[:, : len(directions)] = embeddings @ directions.T
+    q, person = p.copy(), np.zeros(DIMENSIONS, dtype=np.float32)
+    q[known, prior] = quality[known] / QUALITY_SCALE
+    person[prior] = start
+    # Nothing speaks for a film whatever it is compared with.
+    s = np.insert(p[:, :prior], PRIOR, 0, axis=1)
+    return ItemFactors(p=p, q=q, s=s, start=person, known=known)
+
+
+def factors_there(session: Session, *, start: float = START) -> tuple[Ids, ItemFactors]:
+    """The same of the films of a database, with their ids."""
+    films = session.execute(select(Movie.id, Movie.embedding, Movie.quality).order_by(Movie.id)).all()
+    nothing = np.zeros(EMBEDDING_DIMENSION, dtype=np.float32)
+    embeddings = np.array([nothing if film.embedding is None else film.embedding for film in films], dtype="f4")
+    quality = np.array([film.quality for film in films], dtype=np.float32)
+    return np.array([film.id for film in films], dtype=np.int32), factors_of(embeddings, quality, start=start)
+
+
+def publish(session: Session, version: str = VERSION, *, start: float = START) -> None:
+    """Let these factors answer."""
+    ids, factors = factors_there(session, start=start)
+    taste_store.build(session.connection(), version, ids, factors)
+    taste_store.activate(session, version)
+
+
+def place_like(session: Session, film: int, like: int) -> None:
+    """Let a film that has come since lie where another does."""
+    columns = "p, q, s, reach"
+    statement = f"INSERT INTO item_factors (movie_id, {columns}) SELECT :film, {columns} FROM item_factors"  # noqa: S608
+    session.execute(text(f"{statement} WHERE movie_id = :like"), {"film": film, "like": like})
+
+
+def withdraw(session: Session) -> None:
+    """Be as before the first training."""
+    session.execute(text("DROP VIEW item_factors"))
+    session.execute(text(r0003.VIEW))
+    session.execute(text("DELETE FROM active_model"))
+    taste_store.drop_others(session)
+
+
+def write_model(settings: Settings) -> None:
+    """Write the same factors as a model on disk, as a training leaves it behind."""
+    with publishing(models_folder(settings)) as draft, database.SessionLocal() as session:
+        draft.tags |= {"database": database_id(session), "made_at": time.time()}
+        write_films(stream_films(session, model=settings.embedding_model), draft)
+        factors_there(session)[1].write(draft)
+        seen = next_unseen(session)
+        write_people(stream_people(session), draft, seen=seen)
