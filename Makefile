@@ -6,7 +6,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test test-data lint format
+.PHONY: help run install install-dev test test-data evaluate lint format
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ test: $(VENV)/.installed-dev ## the whole test suite
 
 test-data: $(VENV)/.installed-dev ## tests on the real data (MARQUEE_DATA, default ../shared/data)
 	$(BIN)/python -m pytest -m data tests
+
+evaluate: $(VENV)/.installed-dev ## how good the answers are, into docs/quality.md (ML=DIR FILMS=FILE)
+	$(BIN)/python -m backend.evaluation --movielens $(ML) --films $(FILMS)
 
 lint: $(VENV)/.installed-dev ## ruff and mypy --strict
 	$(BIN)/ruff check .
