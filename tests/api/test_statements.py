@@ -142,12 +142,15 @@ def test_a_long_history_takes_no_more_statements(client: TestClient, statements:
     assert len(statements) == 2
 
 
-def test_a_film_without_an_embedding_takes_one_as_well(
+def test_a_film_of_which_nothing_is_known_takes_a_second_which_asks_for_its_embedding(
     client: TestClient, statements: Statements, add_film: Films
 ) -> None:
     film = add_film(genres=["Action"])
     statements.clear()
     client.get(f"/similar/{film}")
+    assert len(statements) == 2
+    statements.clear()
+    client.get(f"/similar/{film}?by=embedding")
     assert len(statements) == 1
 
 
