@@ -37,6 +37,8 @@ log = structlog.get_logger()
 LOOK_SECONDS = 1
 """How often the database is asked for runs that wait."""
 FOLLOW_SECONDS = 20
+PARENT_SECONDS = 2
+"""What a parent that was killed is given to be gone for good."""
 GRACE_SECONDS = 86_400
 """A machine that slept through the night does its jobs on waking: one moment of a day is always within a day."""
 
@@ -218,8 +220,14 @@ def _tell(ended: Ended | None) -> None:
 
 def _end_with_stdin() -> None:
     """End the process when standard input does: the kernel closes the pipe of a parent that was killed."""
+    parent = os.getppid()
     # Not through sys.stdin, whose lock a thread must not hold while the interpreter ends.
     while os.read(0, 4096):
         pass
+    # It may let go of its locks a moment later, and until then it counts as a user, for whom PostgreSQL would be
+    # left running. When it is gone for good, this process is another's child.
+    deadline = time.monotonic() + PARENT_SECONDS
+    while os.getppid() == parent and time.monotonic() < deadline:
+        time.sleep(0.02)
     # To the process and not to this thread: the main thread handles it, and is woken by it.
     os.kill(os.getpid(), signal.SIGTERM)

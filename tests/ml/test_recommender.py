@@ -60,7 +60,7 @@ class Service:
 
     def process(self, settings: Settings | None = None) -> Layers:
         """A process that has just started and looked at the files."""
-        layers = Layers(settings or self.settings, RecommenderConfig(budget=0.2, breaker=BREAKER))
+        layers = Layers(settings or self.settings, RecommenderConfig(budget=0.5, breaker=BREAKER))
         layers.breaker = Breaker(BREAKER, clock=self.clock)
         layers.refresh()
         return layers
