@@ -26,7 +26,7 @@ from backend.ml.embeddings import embed_pending, embedding_coverage
 from backend.ml.encoder import get_encoder
 from backend.ml.file_cache import CacheKeeper
 from backend.ml.recommender import Layers
-from backend.ml.training import ensure_trained, is_trained, place_arrivals
+from backend.ml.training import is_trained, place_arrivals, train
 from backend.ml.vector_index import ensure_index
 from backend.operations.companion import SchedulerCompanion
 from backend.operations.doctor import examine
@@ -127,7 +127,7 @@ def _see_to_training(settings: Settings) -> None:
         if is_trained(settings):
             place_arrivals(settings)
         elif films.total_movies <= EMBEDDED_BEFORE_SERVING and films.with_embeddings:
-            ensure_trained(settings)
+            train(settings)
         elif films.with_embeddings:
             log.info("training_is_asked_for", films=films.with_embeddings)
             with session_scope() as session:

@@ -290,7 +290,7 @@ def test_training_from_a_corpus_says_what_it_learned_from_and_makes_nobody_a_use
     said = capsys.readouterr().out
     assert "corpus: 3 ratings of films in the catalogue" in said
     assert "train: films 3, people 0, opinions 0, crowds 1" in said
-    assert (tmp_path / "data" / "corpus" / "LICENSE").exists()
+    assert list((tmp_path / "data" / "corpus").glob("*/LICENSE"))
     assert count(fresh, "users") == count(fresh, "interactions") == count(fresh, "pending_interactions") == 0
     assert backend_main.main(["train"]) == 0
     assert "crowds 1" in capsys.readouterr().out
@@ -325,10 +325,11 @@ def test_a_corpus_that_can_not_be_used_is_said_in_one_line_and_nothing_is_traine
     with (movielens / "ratings.csv").open("a") as file:
         file.write("3,1,4.5,1000000004\n")
     assert backend_main.main(["train", "--corpus", str(movielens)]) == 0
-    (tmp_path / "data" / "corpus" / "taste.npz").write_bytes(b"damaged")
+    (pack,) = (tmp_path / "data" / "corpus").glob("*/taste.npz")
+    pack.write_bytes(b"damaged")
     capsys.readouterr()
     assert backend_main.main(["train"]) == 1
-    assert f"there is no readable taste pack in {tmp_path / 'data' / 'corpus'}" in error_line(capsys)
+    assert f"{pack} is damaged" in error_line(capsys)
 
 
 def test_a_job_that_is_running_elsewhere_is_said_in_one_line(

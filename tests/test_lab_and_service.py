@@ -32,16 +32,12 @@ from backend.ml.pgvector_recommender import vector_of
 from backend.ml.training import train
 from tests.conftest import make_database
 from tests.test_commands import forget_settings
-from tests.test_real_data import FOLDER, run
+from tests.test_real_data import FOLDER, ON_REAL_DATA, run
 
 ASKED = 100
 LIST = 100
 
-pytestmark = [
-    pytest.mark.data,
-    pytest.mark.timeout(3600),
-    pytest.mark.skipif(not FOLDER.is_dir(), reason=f"there is no {FOLDER}; MARQUEE_DATA names another folder"),
-]
+pytestmark = ON_REAL_DATA
 
 
 class Service(NamedTuple):

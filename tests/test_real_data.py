@@ -32,11 +32,12 @@ THE_DARK_KNIGHT_RISES = 49026
 TIE = 1e-5
 
 # Embedding nearly ten thousand films takes minutes.
-pytestmark = [
+ON_REAL_DATA = [
     pytest.mark.data,
     pytest.mark.timeout(3600),
     pytest.mark.skipif(not FOLDER.is_dir(), reason=f"there is no {FOLDER}; MARQUEE_DATA names another folder"),
 ]
+pytestmark = ON_REAL_DATA
 
 
 class Real(NamedTuple):

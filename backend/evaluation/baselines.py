@@ -9,9 +9,10 @@ from threadpoolctl import threadpool_limits
 
 from backend.evaluation.data import Dataset
 from backend.evaluation.ease import decomposed
-from backend.evaluation.grading import WEIGH, matrix
+from backend.evaluation.grading import WEIGH
 from backend.evaluation.methods import Floats, Method, Ranker, ScoreRanker
 from backend.evaluation.neighbours import nearest_films
+from backend.ml.fold_in import opinion_matrix
 
 SEED = 20_260_101
 SWEEPS = 15
@@ -27,7 +28,7 @@ class Popular:
     def fit(self, training: Dataset) -> Ranker:
         """Sum the weights of each film."""
         weigh = WEIGH[self.weigh]
-        totals = np.asarray(matrix(training.people, training.catalogue, weigh=weigh).sum(axis=0))
+        totals = np.asarray(opinion_matrix(training.people, training.catalogue.ids, weigh=weigh).sum(axis=0))
         return ScoreRanker(training.catalogue, weigh, lambda given: np.tile(totals, (given.shape[0], 1)))
 
 
@@ -123,7 +124,8 @@ class Ials:
                 random_state=SEED,
                 num_threads=1,
             )
-            model.fit(csr_matrix(matrix(training.people, training.catalogue, weigh=weigh)), show_progress=False)
+            weights = opinion_matrix(training.people, training.catalogue.ids, weigh=weigh)
+            model.fit(csr_matrix(weights), show_progress=False)
 
         def score(given: csr_array) -> Floats:
             with threadpool_limits(limits=1, user_api="blas"):

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from backend.evaluation.data import Dataset
-from backend.evaluation.grading import WEIGH, matrix
+from backend.evaluation.grading import WEIGH
 from backend.evaluation.methods import Floats
+from backend.ml.fold_in import opinion_matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,4 +53,4 @@ class Decomposed:
 @lru_cache(maxsize=4)
 def decomposed(training: Dataset, weigh: str) -> Decomposed:
     """What all strengths of regularisation have in common."""
-    return Decomposed.of(matrix(training.people, training.catalogue, weigh=WEIGH[weigh]))
+    return Decomposed.of(opinion_matrix(training.people, training.catalogue.ids, weigh=WEIGH[weigh]))

@@ -1,21 +1,14 @@
-"""What people did as a matrix of weights: the input of the baselines."""
-
-from collections.abc import Callable, Sequence
+"""What the baselines learn from and are asked with: ratings by their grade, or what serving goes by."""
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from backend.evaluation.data import Catalogue
-from backend.ml.fold_in import Opinions, opinions
+from backend.ml.fold_in import Opinions, Weigh, opinions
 from backend.ml.people_store import KIND_NUMBER, Acts
 
 LIKED = 4.0
 """A rating from here up is something to be found."""
 GRADES = ((1.0, 2.0, 3.0, 4.0, 5.0), (0.1, 0.2, 0.5, 0.8, 1.0))
 """Ratings and what they weigh, linear between: it beats a threshold with every method."""
-
-Weigh = Callable[[Acts], Opinions]
-"""Films by id, each once, and the weight of each."""
 
 
 def graded(acts: Acts) -> Opinions:
@@ -37,14 +30,3 @@ def liked(acts: Acts) -> Acts:
     """The acts that say a film was liked."""
     found: Acts = acts[(acts["kind"] == KIND_NUMBER["rating"]) & (acts["value"] >= LIKED)]
     return found
-
-
-def matrix(people: Sequence[Acts], catalogue: Catalogue, *, weigh: Weigh) -> csr_array:
-    """Shape (people, films): the weight of what each person thinks of each film; 0 for unknown."""
-    weighed = [weigh(acts) for acts in people]
-    begins = np.concatenate([[0], np.cumsum([len(films) for films, _ in weighed])]).astype(np.int64)
-    places = catalogue.places(np.concatenate([np.empty(0, dtype=np.int32), *(films for films, _ in weighed)]))
-    weights = np.concatenate([np.empty(0, dtype=np.float32), *(weights for _, weights in weighed)])
-    made = csr_array((weights, places, begins), shape=(len(people), len(catalogue)))
-    made.sort_indices()
-    return made

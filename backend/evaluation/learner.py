@@ -1,8 +1,7 @@
 """What the served method learns from, by the code that trains."""
 
 from backend.evaluation.data import Dataset
-from backend.evaluation.grading import matrix
-from backend.ml.fold_in import evidence
+from backend.ml.fold_in import evidence, opinion_matrix
 from backend.ml.item_factors import ItemFactors
 from backend.ml.learning import Catalogue, learn
 from backend.ml.taste_pack import TastePack, learn_pack
@@ -13,13 +12,13 @@ class ServedLearner:
 
     def pack(self, crowd: Dataset) -> TastePack:
         """What a crowd thinks, as it is shipped."""
-        weights = matrix(crowd.people, crowd.catalogue, weigh=evidence)
+        weights = opinion_matrix(crowd.people, crowd.catalogue.ids, weigh=evidence)
         films, embeddings = crowd.catalogue.films, crowd.catalogue.embeddings
         return learn_pack(crowd.catalogue.ids, weights, films=films, embeddings=embeddings)
 
     def factors(self, training: Dataset, *, pack: TastePack | None = None) -> ItemFactors:
         """The factors of the training's catalogue."""
-        own = matrix(training.people, training.catalogue, weigh=evidence)
+        own = opinion_matrix(training.people, training.catalogue.ids, weigh=evidence)
         catalogue = Catalogue(
             ids=training.catalogue.ids, films=training.catalogue.films, embeddings=training.catalogue.embeddings
         )

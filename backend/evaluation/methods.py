@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from backend.evaluation.data import Catalogue, Dataset
-from backend.evaluation.grading import Weigh, matrix
 from backend.ml.film_table import Bools, Indexes
+from backend.ml.fold_in import Weigh, opinion_matrix
 from backend.ml.people_store import Acts
 
 LIST = 100
@@ -55,7 +55,9 @@ class ScoreRanker:
         return np.concatenate([np.empty((0, LIST), dtype=np.intp), *parts])
 
     def _rank(self, given: Sequence[Acts], among: Bools | None) -> Indexes:
-        scores = np.array(self.score(matrix(given, self.catalogue, weigh=self.weigh)), dtype=np.float64)
+        scores = np.array(
+            self.score(opinion_matrix(given, self.catalogue.ids, weigh=self.weigh)), dtype=np.float64
+        )
         for row, acts in zip(scores, given, strict=True):
             row[self.catalogue.places(acts["movie_id"])] = -np.inf
         if among is not None:

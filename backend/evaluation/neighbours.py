@@ -8,8 +8,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from backend.evaluation.data import Dataset
-from backend.evaluation.grading import WEIGH, matrix
+from backend.evaluation.grading import WEIGH
 from backend.evaluation.methods import Floats
+from backend.ml.fold_in import opinion_matrix
 
 BLOCK = 512
 """Films compared with all others at a time."""
@@ -60,4 +61,6 @@ class Nearest:
 @lru_cache(maxsize=3)
 def nearest_films(training: Dataset, weigh: str, shrinkage: float) -> Nearest:
     """What all numbers of neighbours have in common."""
-    return Nearest.of(matrix(training.people, training.catalogue, weigh=WEIGH[weigh]), shrinkage=shrinkage)
+    return Nearest.of(
+        opinion_matrix(training.people, training.catalogue.ids, weigh=WEIGH[weigh]), shrinkage=shrinkage
+    )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from backend.evaluation import intervals
 from backend.evaluation.cine_rec import NAME, CineRec, installed
 from backend.evaluation.data import Catalogue, Dataset
-from backend.evaluation.grading import liked, matrix
+from backend.evaluation.grading import liked
 from backend.evaluation.intervals import Estimate
 from backend.evaluation.metrics import POPULAR, SHOWN, coverage
 from backend.evaluation.outcome import OURS, Outcome
@@ -20,7 +20,7 @@ from backend.ml.answer import Request
 from backend.ml.array_recommender import Space
 from backend.ml.facts import learn_vocabulary
 from backend.ml.film_table import Bools, Indexes
-from backend.ml.fold_in import Opinions
+from backend.ml.fold_in import Opinions, opinion_matrix
 from backend.ml.item_factors import ItemFactors, nowhere_to_be_found
 from backend.ml.kernels import TASTE_DIMENSIONS, Known, Matrix
 from backend.ml.people_store import Acts
@@ -115,7 +115,7 @@ class Judge:
     @classmethod
     def of(cls, people: Sequence[Acts], catalogue: Catalogue, *, share: float = 1.0) -> "Judge":
         """By their likes; `share` lowers the likes that are needed, for fewer people."""
-        likes = matrix(people, catalogue, weigh=_likes)
+        likes = opinion_matrix(people, catalogue.ids, weigh=_likes)
         counts = np.asarray(likes.sum(axis=0)).ravel()
         candidates = np.flatnonzero(counts >= max(LEAST_CANDIDATE * share, 2))
         seeds = np.flatnonzero(counts >= max(LEAST_SEED * share, 2))
@@ -219,7 +219,7 @@ def _splits(dataset: Dataset, rounds: int) -> Iterator[tuple[Dataset, Dataset, B
 
 
 def _outcome(dataset: Dataset, sheets: Mapping[str, _Sheet], listers: Mapping[str, Lister]) -> Outcome:
-    likes = np.asarray(matrix(dataset.people, dataset.catalogue, weigh=_likes).sum(axis=0)).ravel()
+    likes = np.asarray(opinion_matrix(dataset.people, dataset.catalogue.ids, weigh=_likes).sum(axis=0)).ravel()
     drawn = np.random.default_rng(SEED).permutation(len(likes))[:ASKED_FOR_COVERAGE]
     popular, everything = np.argsort(-likes, kind="stable")[:POPULAR], np.arange(len(likes))
     values = {name: _by_seed(sheet, likes) for name, sheet in sheets.items()}

@@ -1,7 +1,10 @@
 """What an interaction says about taste, as a number: for a person who asks, and for the training."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 Kind = Literal["rating", "like", "dislike", "watched", "watchlist", "not_interested", "click"]
 
@@ -49,10 +52,16 @@ def interaction_weight(kind: Kind, value: float | None, age_days: float) -> floa
     return _base_weight(kind, value) * decay
 
 
-def history_scale(total: float) -> float:
+def between(weights: Sequence[float], values: float | NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """The weights of ratings by their values, one or many: those of 0, 1, … as given, straight lines between."""
+    return np.asarray(np.interp(values, range(len(weights)), weights))
+
+
+def history_scale(total: Any) -> Any:
     """What all weights of a person are multiplied by, of the sum of their sizes: 1 + total / HALF_PRIOR.
 
-    The more someone is known, the less counts what everyone starts with.
+    The more someone is known, the less counts what everyone starts with. The same for a number, an array and an
+    expression in SQL.
     """
     return 1.0 + total / HALF_PRIOR
 
@@ -62,9 +71,4 @@ def _base_weight(kind: Kind, value: float | None) -> float:
         return BASE_WEIGHTS[kind]
     if value is None:
         raise ValueError("a rating has a value")
-    return _between(RATING_WEIGHTS, value)
-
-
-def _between(weights: Sequence[float], value: float) -> float:
-    below = min(int(value), len(weights) - 2)
-    return weights[below] + (weights[below + 1] - weights[below]) * (value - below)
+    return float(between(RATING_WEIGHTS, value))

@@ -11,7 +11,6 @@ from backend.catalog.filters import Filters, MovieRef
 from backend.errors import MovieNotFoundError
 from backend.feedback.weights import KINDS, interaction_weight
 from backend.ml.answer import (
-    BECAUSE,
     LIST_END,
     LONG_HISTORY,
     NOT_A_VERDICT,
@@ -25,10 +24,10 @@ from backend.ml.answer import (
     Verdict,
 )
 from backend.ml.diversity import Calibration, page_order
-from backend.ml.explain import Contributions, shared_facts, shared_with, with_words_as_reason
+from backend.ml.explain import Terms, explain_by_taste, shared_facts, with_words_as_reason
 from backend.ml.film_table import Bools, FilmTable, Indexes
 from backend.ml.fold_in import Opinions, films_done, opinions, scaled
-from backend.ml.item_factors import BLOCKS, ItemFactors
+from backend.ml.item_factors import ItemFactors
 from backend.ml.people_store import ACT, Acts, PeopleFile
 from backend.ml.similarity import CANDIDATES, SAME_COLLECTION, closeness, query
 
@@ -139,21 +138,20 @@ class ArrayRecommender:
         ranked = -np.sort(-scores[allowed])
         about = acts[acts["movie_id"] == self.films.ids[film]]
         done = {KINDS[number] for number in about["kind"]} - set(NOT_A_VERDICT)
-        placed = bool(self.space.factors.known[film])
-        made_of = self._contributions(film, person) if placed else None
+        explained: Rows = [{"id": int(self.films.ids[film]), "score": None}]
+        if self.space.factors.known[film]:
+            explained[0]["score"] = float(scores[film])
+            self._explain_by_taste(person, explained)
         return Verdict.of(
-            id=int(self.films.ids[film]),
             title=self.films.details(film)["title"],
             acts=sorted(done),
             filters=[name for name, alone in request.filters.one_by_one() if not self._lets(alone, film)],
-            score=float(scores[film]) if placed else None,
             rank=int((ranked > scores[film]).sum()) + 1,
             needed=float(ranked[request.n - 1]) if len(ranked) >= request.n else None,
             n=request.n,
             source=self.source,
             model_version=self.version,
-            score_parts=made_of.blocks if made_of else None,
-            why=self._reasons(film, made_of) if made_of else [],
+            **explained[0],
         )
 
     def detail(self, ref: MovieRef) -> dict[str, Any]:
@@ -200,13 +198,7 @@ class ArrayRecommender:
         if not (person.weights > 0).any():
             answer = replace(answer, source="popular", cold_start=True)
         if request.explain:
-            for row in answer.rows:
-                film = self._get(row["id"])
-                row["why"] = [{"kind": "popular"}]
-                if factors.known[film]:
-                    made_of = self._contributions(film, person)
-                    row["score_parts"] = made_of.blocks
-                    row["why"] = self._reasons(film, made_of)
+            self._explain_by_taste(person, answer.rows)
         return answer
 
     def _worded(self, person: "_Person", meaning: Floats, allowed: Bools, request: Request) -> Answer:
@@ -281,36 +273,24 @@ class ArrayRecommender:
                 taste[name] = taste.get(name, 0.0) + float(weight) / len(genres)
         return Calibration.of(dict(sorted(taste.items())), [self.films.genres(int(i)) for i in candidates])
 
-    def _contributions(self, film: int, person: "_Person") -> Contributions:
-        """As `contributions_statement`, in numpy."""
+    def _explain_by_taste(self, person: "_Person", rows: Rows) -> None:
+        """As `PgvectorRecommender` does, from arrays."""
         factors = self.space.factors
-        q = factors.q[film]
-        shares = person.weights * (factors.p[person.places] @ q)
-        first = np.lexsort((self.films.ids[person.places], -shares))[:BECAUSE]
-        liked: Rows = [
-            {
-                "id": int(self.films.ids[person.places[i]]),
-                "title": self.films.details(int(person.places[i]))["title"],
-                "share": float(shares[i]),
-            }
-            for i in first
-            if shares[i] > 0
-        ]
-        blocks = {
-            name: float(person.vector[block.begin : block.end] @ q[block.begin : block.end])
-            for name, block in BLOCKS.items()
-        }
-        return Contributions(
-            score=float(person.vector @ q), start=float(factors.start @ q), blocks=blocks, liked=liked
+        places = {row["id"]: self._get(row["id"]) for row in rows}
+        scores = {row["id"]: row["score"] for row in rows if factors.known[places[row["id"]]]}
+        terms = Terms(
+            start=factors.start,
+            ids=self.films.ids[person.places],
+            gains=person.weights[:, None].astype(np.float64) * factors.p[person.places],
         )
+        q = factors.q[[places[film] for film in scores]]
+        made_of = dict(zip(scores, terms.contributions(list(scores.values()), q), strict=True))
+        explain_by_taste(rows, made_of, self._facts)
 
-    def _reasons(self, film: int, made_of: Contributions) -> Rows:
-        reasons = made_of.reasons()
-        if made_of.liked:
-            # Not `_get`: it may be a film that stands in no list.
-            (first,) = self.films.indexes_of(np.array([made_of.liked[0]["id"]]))
-            reasons += shared_with(self.films.details(int(first)), self.films.details(film))
-        return reasons
+    def _facts(self, film: int) -> dict[str, Any]:
+        # Not by `_get`: it may be a film that stands in no list.
+        (place,) = self.films.indexes_of(np.array([film]))
+        return self.films.details(int(place))
 
     def _get(self, ref: MovieRef) -> int:
         index = self.films.find(ref)

@@ -1,7 +1,5 @@
 """Taste from elsewhere: the pack that is shipped, or one learned from a corpus whose people never become users."""
 
-import shutil
-import tempfile
 from array import array
 from pathlib import Path
 
@@ -14,9 +12,11 @@ from backend.catalog.filters import MovieRef
 from backend.config import Settings
 from backend.errors import JobSkippedError
 from backend.feedback.imports import ImportSummary, read_movielens
-from backend.feedback.weights import RATING_EVIDENCE
+from backend.feedback.weights import RATING_EVIDENCE, between
+from backend.ml.artefact import CURRENT, open_current, publishing
+from backend.ml.fold_in import support_of
 from backend.ml.gathering import Gathered, gather_films
-from backend.ml.taste_pack import FILE, LEAST_SUPPORT, TastePack, learn_pack, read_pack, write_pack
+from backend.ml.taste_pack import LEAST_SUPPORT, TastePack, learn_pack, read_pack, write_pack
 
 log = structlog.get_logger()
 
@@ -26,26 +26,26 @@ OWN_TERMS = "Learned here from a corpus of the operator's own choice; the terms 
 
 
 def corpus_folder(settings: Settings) -> Path:
-    """Where a pack learned here is kept; it takes the place of the one that is shipped."""
+    """Where a pack learned here is published; it takes the place of the one that is shipped."""
     return settings.data_dir / "corpus"
 
 
 def find_pack(settings: Settings) -> TastePack | None:
     """The pack to learn beside: the operator's corpus, or else the one that is chosen by TASTE_PACK."""
-    if (own := corpus_folder(settings)).exists():
-        return read_pack(own)
+    if _pointer(settings).exists():
+        return read_pack(open_current(corpus_folder(settings)).folder)
     return None if settings.taste_pack == "none" else read_pack(PACKS / settings.taste_pack)
 
 
 def taste_from(settings: Settings) -> str:
     """Whose taste is learned beside: a name that is another when it changes."""
-    own = corpus_folder(settings) / FILE
-    return f"corpus {own.stat().st_mtime_ns}" if own.exists() else settings.taste_pack
+    own = _pointer(settings)
+    return f"corpus {own.read_text('ascii').strip()}" if own.exists() else settings.taste_pack
 
 
 def say_which(settings: Settings) -> None:
     """One line on whose taste the recommendations start from, and for whom it is not."""
-    if corpus_folder(settings).exists():
+    if _pointer(settings).exists():
         log.info("taste_corpus", folder=str(corpus_folder(settings)), note="learned here; its own terms apply")
     elif settings.taste_pack != "none":
         note = "learned from MovieLens; not for commercial use: set TASTE_PACK=none"
@@ -59,12 +59,17 @@ def adopt_corpus(settings: Settings, movielens: Path) -> int:
     """
     gathered = gather_films(settings)
     crowd = _crowd(movielens, gathered)
-    if np.bincount(crowd.indices, minlength=1).max() < LEAST_SUPPORT:
+    if support_of(crowd).max(initial=0) < LEAST_SUPPORT:
         raise JobSkippedError(f"{movielens} rates no film of the catalogue, or none that two people rated.")
     pack = learn_pack(gathered.ids, crowd, films=gathered.films, embeddings=gathered.embeddings)
-    _keep(pack, corpus_folder(settings), terms=OWN_TERMS)
+    with publishing(corpus_folder(settings)) as draft:
+        write_pack(pack, draft.folder, terms=OWN_TERMS)
     log.info("corpus_adopted", people=pack.people, films=len(pack.film_ids), ratings=int(crowd.nnz))
     return int(crowd.nnz)
+
+
+def _pointer(settings: Settings) -> Path:
+    return corpus_folder(settings) / CURRENT
 
 
 def _crowd(movielens: Path, gathered: Gathered) -> csr_array:
@@ -95,21 +100,7 @@ def _matrix(
     keys = people.astype(np.int64) * shape[1] + films
     _, last = np.unique(keys[::-1], return_index=True)
     kept = len(keys) - 1 - last
-    weights = np.interp(values[kept], range(len(RATING_EVIDENCE)), RATING_EVIDENCE).astype(np.float32)
+    weights = between(RATING_EVIDENCE, values[kept]).astype(np.float32)
     matrix = csr_array((weights, (people[kept], films[kept])), shape=shape)
     matrix.eliminate_zeros()
     return matrix
-
-
-def _keep(pack: TastePack, folder: Path, *, terms: str) -> None:
-    """Whole or not at all: written beside, then renamed."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".corpus-", dir=folder.parent))
-    try:
-        write_pack(pack, draft, terms=terms)
-        # The service may run as another user than the command.
-        draft.chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.replace(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

@@ -1,10 +1,17 @@
 """Why a film stands in a list: what it shares with another, and what its score is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backend.ml.answer import Answer, Request, Rows
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.ml.answer import BECAUSE, Answer, Request, Rows
+from backend.ml.item_factors import BLOCKS, Floats
+
+Facts = Callable[[int], Mapping[str, Any]]
+"""What is known of a film, by its id."""
 
 SHARED = {
     "collection": "collection",
@@ -25,16 +32,62 @@ class Contributions:
     """What everyone starts with: how popular and well rated the film is."""
     blocks: Mapping[str, float]
     """The score by what it was learned from: `BLOCKS` of `ml/item_factors.py`."""
-    liked: Rows
-    """The films of the person that bring most, each with id, title and share, the largest first."""
+    liked: Mapping[int, float]
+    """The films of the person that bring most, by id, each with its share, the largest first."""
 
-    def reasons(self) -> Rows:
+    def reasons(self, facts: Facts) -> Rows:
         """Their shares add up to the score."""
-        others = self.score - self.start - sum(film["share"] for film in self.liked)
-        rows: Rows = [{"kind": "liked", **film} for film in self.liked]
-        if abs(others) > abs(self.score) * 1e-6:
-            rows.append({"kind": "others", "share": others})
-        return [*rows, {"kind": "popular", "share": self.start}]
+        rows: Rows = [
+            {"kind": "liked", "id": film, "title": facts(film)["title"], "share": share}
+            for film, share in self.liked.items()
+        ]
+        rest = self.score - sum(self.liked.values())
+        if abs(rest - self.start) <= abs(self.score) * 1e-6:
+            return [*rows, {"kind": "popular", "share": rest}]
+        return [*rows, {"kind": "others", "share": rest - self.start}, {"kind": "popular", "share": self.start}]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a person is the sum of."""
+
+    start: Floats
+    """Shape (dimensions,)."""
+    ids: NDArray[np.int32]
+    """The films that they have an opinion of, ascending."""
+    gains: NDArray[np.float64]
+    """Shape (films, dimensions): weight * p of each."""
+
+    def contributions(self, scores: Sequence[float], q: Floats) -> list[Contributions]:
+        """What the scores of the films that are found at `q`, shape (films, dimensions), are made of.
+
+        Film i's share of the score of film j is weight_i * p_i . q_j, so those of all films and of the start add
+        up to the score.
+        """
+        person = self.start + self.gains.sum(axis=0)
+        shares, starts = _product(q, self.gains), _product(q, self.start)
+        blocks = {name: _product(q[:, slice(*block)], person[slice(*block)]) for name, block in BLOCKS.items()}
+        most = np.argsort(-shares, axis=1, kind="stable")[:, :BECAUSE]
+        return [
+            Contributions(
+                score=score,
+                start=float(starts[j]),
+                blocks={name: float(products[j]) for name, products in blocks.items()},
+                liked={int(self.ids[i]): float(shares[j, i]) for i in most[j] if shares[j, i] > 0},
+            )
+            for j, score in enumerate(scores)
+        ]
+
+
+def explain_by_taste(rows: Rows, made_of: Mapping[int, Contributions], facts: Facts) -> None:
+    """Put into each row what its score is made of, where that is known, and else that the film is popular."""
+    for row in rows:
+        row["why"] = [{"kind": "popular"}]
+        if found := made_of.get(row["id"]):
+            row["score_parts"] = found.blocks
+            row["why"] = found.reasons(facts)
+            if found.liked:
+                row["why"] += shared_with(facts(next(iter(found.liked))), facts(row["id"]))
 
 
 def shared_facts(seed: Mapping[str, Any], film: Mapping[str, Any]) -> Rows:
@@ -58,6 +111,12 @@ def with_words_as_reason(answer: Answer, request: Request) -> Answer:
         for row in answer.rows:
             row["why"] = [{"kind": "words"}]
     return answer
+
+
+def _product(q: Floats, terms: NDArray[np.floating[Any]]) -> Floats:
+    """Rounded, so that what differs by the order of summing alone is equal: shares of one size go by id."""
+    product: Floats = (q.astype(np.float64) @ terms.T).astype(np.float32)
+    return product
 
 
 def _as_list(value: Any) -> list[str]:

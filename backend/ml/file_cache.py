@@ -28,7 +28,7 @@ from backend.ml.cache_store import (
     stream_people,
 )
 from backend.ml.film_table import FilmTable, write_films
-from backend.ml.item_factors import ItemFactors, nowhere_to_be_found
+from backend.ml.item_factors import FILES, ItemFactors, nowhere_to_be_found
 from backend.ml.people_store import PEOPLE, PeopleFile, write_people
 from backend.ml.pgvector_recommender import vector_of
 from backend.ml.svd_recommender import SVDModel, models_folder
@@ -171,20 +171,20 @@ def _write_factors(session: Session, draft: Draft) -> None:
         nowhere_to_be_found(films).write(draft)
         return
     stored = StoredFactors(session, version)
-    np.save(draft.folder / "start.npy", stored.start())
+    np.save(draft.folder / FILES["start"], stored.start())
     known = np.zeros(films, dtype=bool)
     with ExitStack() as stack:
         files: dict[str, BinaryIO] = {}
         nowhere: dict[str, bytes] = {}
         for part, width in stored.widths().items():
-            files[part] = stack.enter_context((draft.folder / f"{part}.npy").open("wb"))
+            files[part] = stack.enter_context((draft.folder / FILES[part]).open("wb"))
             nowhere[part] = bytes(4 * width)
             _write_header(files[part], rows=films, width=width)
         for film, place in enumerate(stored.stream()):
             known[film] = place is not None
             for part, file in files.items():
                 file.write(nowhere[part] if place is None else place[part].tobytes())
-    np.save(draft.folder / "known.npy", known)
+    np.save(draft.folder / FILES["known"], known)
 
 
 def _write_header(file: BinaryIO, *, rows: int, width: int) -> None:

@@ -1,7 +1,10 @@
-"""From what a person did to what they think of films: as `taste_statements.Taste.of_person`, in numpy."""
+"""From what people did to what they think of films: as `taste_statements.Taste.of_person`, in numpy."""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from backend.feedback.weights import (
     BASE_WEIGHTS,
@@ -12,6 +15,7 @@ from backend.feedback.weights import (
     RATING_EVIDENCE,
     RATING_WEIGHTS,
     TASTE_KINDS,
+    between,
     history_scale,
 )
 from backend.ml.people_store import KIND_NUMBER, Acts
@@ -20,6 +24,8 @@ SECONDS_A_DAY = 86_400
 
 Opinions = tuple[NDArray[np.int32], NDArray[np.float32]]
 """Films by id, ascending, and the weight of each: both shape (films,)."""
+Weigh = Callable[[Acts], Opinions]
+"""A way to tell them; what it tells may be in any order."""
 
 _IS_TASTE = np.array([kind in TASTE_KINDS for kind in KINDS])
 _BASE = np.array([BASE_WEIGHTS.get(kind, np.nan) for kind in KINDS])
@@ -42,7 +48,8 @@ def opinions(acts: Acts) -> Opinions:
 
 def scaled(weights: NDArray[np.float64]) -> NDArray[np.float32]:
     """Weights times the `history_scale` of the person they are of."""
-    return (weights * history_scale(float(np.abs(weights).sum()))).astype(np.float32)
+    scale: float = history_scale(float(np.abs(weights).sum()))
+    return (weights * scale).astype(np.float32)
 
 
 def evidence(acts: Acts) -> Opinions:
@@ -51,6 +58,31 @@ def evidence(acts: Acts) -> Opinions:
     weights = _weights(newest, _EVIDENCE, RATING_EVIDENCE)
     told = weights > 0
     return newest["movie_id"][told], weights[told].astype(np.float32)
+
+
+def opinion_matrix(people: Sequence[Acts], ids: NDArray[np.int32], *, weigh: Weigh) -> csr_array:
+    """Shape (people, films): the weight of what each person thinks of each film; 0 for unknown.
+
+    Args:
+        ids: of all films, ascending.
+    """
+    weighed = [weigh(acts) for acts in people]
+    begins = np.concatenate([[0], np.cumsum([len(films) for films, _ in weighed])]).astype(np.int64)
+    films = np.concatenate([np.empty(0, dtype=np.int32), *(films for films, _ in weighed)])
+    weights = np.concatenate([np.empty(0, dtype=np.float32), *(weights for _, weights in weighed)])
+    matrix = csr_array((weights, np.searchsorted(ids, films), begins), shape=(len(people), len(ids)))
+    matrix.sort_indices()
+    return matrix
+
+
+def support_of(matrix: csr_array) -> NDArray[np.int64]:
+    """By film: how many people think something of it."""
+    return np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.int64)
+
+
+def active_people(matrix: csr_array) -> NDArray[np.intp]:
+    """The rows of those who think something of any film."""
+    return np.flatnonzero(np.diff(matrix.indptr))
 
 
 def films_done(acts: Acts, *, not_counting: tuple[str, ...]) -> NDArray[np.int32]:
@@ -67,5 +99,5 @@ def _newest(acts: Acts) -> Acts:
 
 
 def _weights(acts: Acts, by_kind: NDArray[np.float64], by_value: tuple[float, ...]) -> NDArray[np.float64]:
-    ratings = np.interp(acts["value"].astype(np.float64), range(len(by_value)), by_value)
+    ratings = between(by_value, acts["value"])
     return np.where(acts["kind"] == KIND_NUMBER["rating"], ratings, by_kind[acts["kind"]])

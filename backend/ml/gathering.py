@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from backend.config import Settings
 from backend.database import SessionLocal
 from backend.ml.cache_store import stream_films
-from backend.ml.fold_in import evidence
 from backend.ml.people_store import Acts, Person
 from backend.ml.pgvector_recommender import vector_of
 from backend.models import EMBEDDING_DIMENSION
@@ -53,15 +51,6 @@ class Gathered:
         for person in people:
             self.people.append(person.acts)
             yield person
-
-    def evidence(self) -> csr_array:
-        """Shape (people, films): what each person's acts tell a training."""
-        told = [evidence(acts) for acts in self.people]
-        begins = np.concatenate([[0], np.cumsum([len(films) for films, _ in told])]).astype(np.int64)
-        films = np.concatenate([np.empty(0, dtype=np.int32), *(films for films, _ in told)])
-        weights = np.concatenate([np.empty(0, dtype=np.float32), *(weights for _, weights in told)])
-        shape = (len(told), len(self.films))
-        return csr_array((weights, np.searchsorted(self.ids, films), begins), shape=shape)
 
 
 def gather_films(settings: Settings, *, ids: list[int] | None = None) -> Gathered:

@@ -31,8 +31,8 @@ WITHIN_REACH = 100
 """What diversity chooses from; of a person's list, so many films have to be found without looking at all."""
 AT_ONCE = 64
 """People whose scores of all films are in memory at a time."""
-FILES = ("p", "q", "s", "start", "known")
-"""Parts, each an array in a file of its name."""
+FILES = {part: f"{part}.npy" for part in ("p", "q", "s", "start", "known")}
+"""By part, the file that its array is in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +70,13 @@ class ItemFactors:
 
     def write(self, draft: Draft) -> None:
         """Put them into a draft."""
-        for name in FILES:
-            np.save(draft.folder / f"{name}.npy", getattr(self, name))
+        for part, file in FILES.items():
+            np.save(draft.folder / file, getattr(self, part))
 
     @classmethod
     def open(cls, artefact: Artefact) -> "ItemFactors":
         """What `write` put there: small parts in memory, the rows of films mapped."""
-        arrays = {name: artefact.array(f"{name}.npy") for name in FILES}
+        arrays = {part: artefact.array(file) for part, file in FILES.items()}
         return cls(**arrays | {name: np.array(arrays[name]) for name in ("start", "known")})
 
 

@@ -100,9 +100,13 @@ def eras(years: NDArray[np.int32]) -> Matrix:
 
 def standings(known: Known) -> NDArray[np.float64]:
     """Shape (films, 2): fame, the logarithm of the votes, and quality, how far above the usual the rating is."""
-    votes = known.vote_counts.astype(np.float64)
-    surplus = votes * (known.vote_averages - USUAL_RATING) / (votes + USUAL_VOTES)
-    return np.column_stack([np.log1p(votes) / FAME_SCALE, surplus])
+    fame = np.log1p(known.vote_counts.astype(np.float64)) / FAME_SCALE
+    return np.column_stack([fame, surplus(known.vote_counts, known.vote_averages)])
+
+
+def surplus(votes: NDArray[np.int32], averages: Matrix) -> NDArray[np.float64]:
+    """Shape (films,): how far the Bayesian mean rating is above the usual one."""
+    return np.asarray(votes * (averages - USUAL_RATING) / (votes + USUAL_VOTES))
 
 
 def own_places(taste: Taste) -> Matrix:

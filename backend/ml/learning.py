@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from backend.feedback.weights import HALF_PRIOR
+from backend.feedback.weights import history_scale
 from backend.ml.ease import SHORT_HISTORY, Evidence, ItemSpace, condensed, equal_people, item_space
 from backend.ml.facts import Vocabulary, learn_vocabulary
+from backend.ml.fold_in import active_people, support_of
 from backend.ml.item_factors import BLOCKS, DIMENSIONS, ItemFactors
 from backend.ml.kernels import Known, Taste, unit
 from backend.ml.placing import Film, Floats, Placing
@@ -71,13 +72,8 @@ class Model:
         """Where films belong that arrived after the training."""
         known = Known.of(films, self.vocabulary, embeddings)
         nobody = np.zeros(len(films), dtype=np.float32)
-        places: Floats = self.guesses(films, embeddings).T @ (np.float32(PLACED_GAIN) * self.step)
+        places: Floats = _guesses(self.maps, films, embeddings).T @ (np.float32(PLACED_GAIN) * self.step)
         return self.assemble(places, self.similarity.vectors(known), known, nobody)
-
-    def guesses(self, films: Sequence[Film], embeddings: Floats) -> Floats:
-        """Shape (people of all crowds, films): what they would think."""
-        rows = [placing.place(films, embeddings).T for placing in self.maps]
-        return np.vstack([np.zeros((0, len(films)), dtype=np.float32), *rows])
 
     def assemble(self, places: Floats, alike: Floats, known: Known, popularity: Floats) -> ItemFactors:
         """Factors of their blocks; `places` has q and p of the taste block side by side."""
@@ -155,18 +151,17 @@ def learn(catalogue: Catalogue, own: csr_array, *, pack: TastePack | None) -> tu
 def typical_people(own: csr_array, factors: ItemFactors) -> Floats:
     """Shape (people, DIMENSIONS): some of those who are here, and as many who like one well-known film alone."""
     rng = np.random.default_rng(SEED)
-    active = np.flatnonzero(np.diff(own.indptr) > 0)
-    some = own[np.sort(rng.permutation(active)[:TYPICAL])]
-    scale = 1 + np.asarray(some.sum(axis=1)) / HALF_PRIOR
+    some = own[np.sort(rng.permutation(active_people(own))[:TYPICAL])]
+    scale = history_scale(np.asarray(some.sum(axis=1)))
     known_best = np.argsort(-factors.q[:, PRIOR.start], kind="stable")[:TYPICAL]
-    gained = np.vstack([(some @ factors.p) * scale[:, None], factors.p[known_best] * (1 + 1 / HALF_PRIOR)])
+    gained = np.vstack([(some @ factors.p) * scale[:, None], factors.p[known_best] * history_scale(1)])
     people: Floats = (factors.start + gained).astype(np.float32)
     return people
 
 
 def is_crowd(own: csr_array) -> bool:
     """Whether these people are enough to learn from without any others."""
-    people, films = int((np.diff(own.indptr) > 0).sum()), int((np.bincount(own.indices) >= LEAST_SUPPORT).sum())
+    people, films = len(active_people(own)), int((support_of(own) >= LEAST_SUPPORT).sum())
     return people >= LEAST_PEOPLE and films >= LEAST_FILMS and own.nnz >= LEAST_OPINIONS
 
 
@@ -193,8 +188,7 @@ class _Gathered:
         rng = np.random.default_rng(SEED)
         rows, inputs = [condensed(own, rng=rng)], [condensed(equal_people(own), rng=rng)]
         popularity = np.asarray(own.sum(axis=0), dtype=np.float32)
-        support = np.bincount(own.indices, minlength=own.shape[1]).astype(np.int64)
-        people = int((np.diff(own.indptr) > 0).sum())
+        support, people = support_of(own), len(active_people(own))
         if pack is not None:
             elsewhere = pack.over(catalogue.ids)
             popularity, support = popularity + elsewhere.popularity, support + elsewhere.support
@@ -203,18 +197,23 @@ class _Gathered:
             mean_history = float(pack.popularity.sum()) / max(pack.people, 1)
             inputs.append(elsewhere.rows / (mean_history + SHORT_HISTORY))
         nobody = np.zeros((0, len(catalogue.ids)), dtype=np.float32)
-        guesses = [crowd.placing.place(catalogue.films, catalogue.embeddings).T for crowd in crowds]
+        guesses = _guesses([crowd.placing for crowd in crowds], catalogue.films, catalogue.embeddings)
         said = np.vstack([nobody, *(crowd.over(catalogue.ids).rows for crowd in crowds)])
-        expected = np.vstack([nobody, *guesses])
         return cls(
             rows=np.vstack(rows),
             inputs=np.vstack(inputs),
-            profiles=said + trust_in_place(support) * expected,
-            guesses=expected,
+            profiles=said + trust_in_place(support) * guesses,
+            guesses=guesses,
             popularity=popularity,
             support=support,
             people=people,
         )
+
+
+def _guesses(maps: Sequence[Placing], films: Sequence[Film], embeddings: Floats) -> Floats:
+    """Shape (people of all crowds, films): what they would think."""
+    nobody = np.zeros((0, len(films)), dtype=np.float32)
+    return np.vstack([nobody, *(placing.place(films, embeddings).T for placing in maps)])
 
 
 def _dense_part(gathered: _Gathered, known: Known) -> tuple[ItemSpace, NDArray[np.intp]]:

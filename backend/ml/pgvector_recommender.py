@@ -1,13 +1,12 @@
 """Layer 1: Postgres answers."""
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import RowMapping, Select, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
 from backend.catalog.filters import Filters, MovieRef
@@ -17,8 +16,7 @@ from backend.errors import MovieNotFoundError
 from backend.feedback.weights import interaction_weight
 from backend.ml.answer import NOT_SEEN, Answer, Request, Rows, Source, Verdict, Window
 from backend.ml.diversity import Calibration, page_order
-from backend.ml.explain import Contributions, shared_facts, shared_with, with_words_as_reason
-from backend.ml.item_factors import BLOCKS
+from backend.ml.explain import Contributions, Terms, explain_by_taste, shared_facts, with_words_as_reason
 from backend.ml.pgvector_statements import (
     Scope,
     facts_statement,
@@ -27,8 +25,8 @@ from backend.ml.pgvector_statements import (
     similar_statement,
     worded_statement,
 )
-from backend.ml.taste_statements import Taste, Vector384, contributions_statement
-from backend.ml.taste_store import received
+from backend.ml.taste_statements import Taste, Vector384
+from backend.ml.taste_store import received, stacked
 from backend.ml.verdict_statements import FAILS, verdict_statement
 from backend.models import EMBEDDING_DIMENSION, Movie
 
@@ -97,12 +95,7 @@ class PgvectorRecommender:
 
     def recommend(self, user_id: str, request: Request) -> Answer:
         """What a person may like: by what they did, or popular films where that says nothing."""
-        scope = self._scope(request, unless_done_by=user_id)
-        taste = Taste.of_person(user_id)
-        answer = self._answer(lambda window: recommendation_statement(taste, scope, window), request)
-        if request.explain:
-            self._explain_by_taste(taste, answer.rows)
-        return answer
+        return self._recommend(Taste.of_person(user_id), self._scope(request, unless_done_by=user_id), request)
 
     def why(self, user_id: str, ref: MovieRef, request: Request) -> Verdict:
         """Why a film is, or is not, among the first `request.n`. Raises MovieNotFoundError."""
@@ -112,10 +105,10 @@ class PgvectorRecommender:
         if row is None:
             raise MovieNotFoundError(f"There is no film {ref} in the catalogue.", field="movie_id")
         fails = [name.removeprefix(FAILS) for name, value in row.items() if name.startswith(FAILS) and value]
-        explained: Rows = [{"id": row["id"]}]
+        explained: Rows = [{"id": row["id"], "score": row["score"]}]
         if row["score"] is not None:
             self._explain_by_taste(taste, explained)
-        told = {key: row[key] for key in ("title", "score", "rank", "needed")}
+        told = {key: row[key] for key in ("title", "rank", "needed")}
         version = row["version"] or self.config.model
         return Verdict.of(
             acts=row["acts"] or [],
@@ -148,10 +141,7 @@ class PgvectorRecommender:
         if meaning is not None:
             answer = self._answer(lambda window: worded_statement(taste, meaning, scope, window), request)
             return with_words_as_reason(answer, request), unknown
-        answer = self._answer(lambda window: recommendation_statement(taste, scope, window), request)
-        if request.explain:
-            self._explain_by_taste(taste, answer.rows)
-        return answer, unknown
+        return self._recommend(taste, scope, request), unknown
 
     def detail(self, ref: MovieRef) -> dict[str, Any]:
         """All that is known of one film. Raises MovieNotFoundError."""
@@ -182,6 +172,12 @@ class PgvectorRecommender:
             filters=request.filters,
             **limits,
         )
+
+    def _recommend(self, taste: Taste, scope: Scope, request: Request) -> Answer:
+        answer = self._answer(lambda window: recommendation_statement(taste, scope, window), request)
+        if request.explain:
+            self._explain_by_taste(taste, answer.rows)
+        return answer
 
     def _answer(self, statement: Callable[[Window], Select[Any]], request: Request) -> Answer:
         window = request.window
@@ -219,21 +215,11 @@ class PgvectorRecommender:
             row["why"] = shared_facts(seed, by_id[row["id"]])
 
     def _explain_by_taste(self, taste: Taste, rows: Rows) -> None:
-        ids = [row["id"] for row in rows]
-        causes: dict[int, list[RowMapping]] = defaultdict(list)
-        for cause in self.db.execute(contributions_statement(taste, ids)).mappings():
-            causes[cause["recommended"]].append(cause)
-        first = [found[0]["id"] for found in causes.values() if found[0]["id"] is not None]
-        statement = facts_statement([*ids, *first])
+        scores = {row["id"]: row["score"] for row in rows}
+        made_of = _made_of(scores, self.db.execute(taste.terms_statement(list(scores))).all())
+        statement = facts_statement([*scores, *{film for one in made_of.values() for film in one.liked}])
         facts = {film["id"]: dict(film) for film in self.db.execute(statement).mappings()}
-        for row in rows:
-            row["why"] = [{"kind": "popular"}]
-            if found := causes[row["id"]]:
-                made_of = _contributions(found)
-                row["score_parts"] = made_of.blocks
-                row["why"] = made_of.reasons()
-                if made_of.liked:
-                    row["why"] += shared_with(facts[made_of.liked[0]["id"]], facts[row["id"]])
+        explain_by_taste(rows, made_of, facts.__getitem__)
 
     def _movies(self, rows: Rows) -> list[tuple[Movie, float]]:
         ids = [row["id"] for row in rows]
@@ -241,11 +227,22 @@ class PgvectorRecommender:
         return [(movies[row["id"]], row["score"]) for row in rows]
 
 
-def _contributions(found: Sequence[RowMapping]) -> Contributions:
-    """Of the rows of one film: they differ in the liked film alone."""
-    liked = [{key: row[key] for key in ("id", "title", "share")} for row in found if row["id"] is not None]
-    blocks = {name: found[0][name] for name in BLOCKS}
-    return Contributions(score=found[0]["score"], start=found[0]["start"], blocks=blocks, liked=liked)
+def _made_of(scores: Mapping[int, float], terms: Sequence[Row[Any]]) -> dict[int, Contributions]:
+    """By film, of the rows of `Taste.terms_statement`; empty before the first training."""
+    ordered = sorted(terms, key=lambda row: row.movie_id)
+    own = [row for row in ordered if row.weight is not None]
+    found = [row for row in ordered if row.weight is None]
+    if not found:
+        return {}
+    p, q = (stacked([row.vector for row in part]) for part in (own, found))
+    weights = np.array([row.weight for row in own])
+    person = Terms(
+        start=p[0],
+        ids=np.array([row.movie_id for row in own[1:]], dtype=np.int32),
+        gains=weights[1:, None] * p[1:],
+    )
+    films = [row.movie_id for row in found]
+    return dict(zip(films, person.contributions([scores[film] for film in films], q), strict=True))
 
 
 def _diversify(rows: Rows, request: Request) -> Rows:

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from backend.config import Settings
 from backend.ml.answer import Source
 from backend.ml.array_recommender import ArrayRecommender, Space
 from backend.ml.artefact import Artefact
 from backend.ml.film_table import FilmTable
 from backend.ml.item_factors import ItemFactors
+from backend.ml.kernels import unit
 from backend.ml.people_store import PEOPLE, PeopleFile
 
 
@@ -45,8 +44,6 @@ class SVDRecommender(ArrayRecommender):
     source: ClassVar[Source] = "svd"
 
     def __init__(self, model: SVDModel, *, include_adult: bool = False) -> None:
-        alike = model.factors.s
-        lengths = np.linalg.norm(alike, axis=1, keepdims=True)
-        units = np.divide(alike, lengths, out=np.zeros_like(alike), where=lengths > 0)
-        space = Space(factors=model.factors, units=units, embedded=model.factors.known, made_by=model.version)
+        factors = model.factors
+        space = Space(factors=factors, units=unit(factors.s), embedded=factors.known, made_by=model.version)
         super().__init__(model.films, model.people, space, version=model.version, include_adult=include_adult)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
 from backend.ml.ease import condensed
-from backend.ml.kernels import USUAL_RATING, USUAL_VOTES
+from backend.ml.kernels import surplus
 
 Floats = NDArray[np.float32]
 
@@ -33,8 +33,7 @@ def priors(popularity: Floats, votes: NDArray[np.int32], averages: Floats, *, mo
         most_votes: of the film that has most.
     """
     expected = popularity.astype(np.float64) + VOTED_LIKES * votes / most_votes
-    surplus = votes * (averages - USUAL_RATING) / (votes + USUAL_VOTES)
-    return np.column_stack([np.log1p(expected), surplus]).astype(np.float32)
+    return np.column_stack([np.log1p(expected), surplus(votes, averages)]).astype(np.float32)
 
 
 def side_features(

@@ -19,6 +19,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import svds
 
 from backend.errors import LayerUnavailableError
+from backend.ml.fold_in import active_people, support_of
 from backend.ml.placing import Film, Floats, Placing, learn_placing
 
 PSEUDO_PEOPLE = 128
@@ -116,11 +117,11 @@ def learn_pack(
         films: in the order of `film_ids`, with the columns of `movies` as keys.
         embeddings: shape (films, dimensions), zeros where there is none.
     """
-    support = _support(matrix)
+    support = support_of(matrix)
     known = np.flatnonzero(support >= LEAST_SUPPORT)
     opinions = condense(csr_array(matrix[:, known]))
     placing = learn_placing([films[row] for row in known.tolist()], embeddings[known], opinions.T)
-    people = int((np.diff(matrix.indptr) > 0).sum())
+    people = len(active_people(matrix))
     popularity = np.asarray(matrix.sum(axis=0), dtype=np.float32)[known]
     return TastePack(film_ids[known], opinions, support[known].astype(np.int32), popularity, people, placing)
 
@@ -173,7 +174,3 @@ def read_pack(folder: Path) -> TastePack:
         return TastePack(arrays["film_ids"], opinions, arrays["support"], arrays["popularity"], people, placing)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise LayerUnavailableError(f"there is no readable taste pack in {folder}") from error
-
-
-def _support(matrix: csr_array) -> NDArray[np.int64]:
-    return np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.int64)

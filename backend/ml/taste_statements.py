@@ -1,4 +1,4 @@
-"""A person in SQL: folded in from what they did, and what each of it brings to a film's score."""
+"""A person in SQL: folded in from what they did, and taken apart again to explain a score."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,17 +13,19 @@ from sqlalchemy import (
     CTE,
     REAL,
     ColumnElement,
+    CompoundSelect,
     Double,
     Integer,
     Select,
+    Subquery,
     and_,
     case,
     cast,
     extract,
     func,
     literal,
+    null,
     select,
-    true,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by, array, distinct_on
@@ -32,12 +34,11 @@ from backend.feedback.weights import (
     BASE_WEIGHTS,
     FORGOTTEN,
     HALF_LIFE_DAYS,
-    HALF_PRIOR,
     RATING_WEIGHTS,
     TASTE_KINDS,
+    history_scale,
 )
-from backend.ml.answer import BECAUSE, LONG_HISTORY
-from backend.ml.item_factors import BLOCKS, Block
+from backend.ml.answer import LONG_HISTORY
 from backend.ml.taste_store import FACTORS, START
 from backend.models import Interaction, Movie, User
 
@@ -81,7 +82,7 @@ class Taste:
     @classmethod
     def _of(cls, weights: Select[Any]) -> "Taste":
         given = weights.subquery("weights")
-        scale = 1.0 + func.sum(func.abs(given.c.weight)).over() / HALF_PRIOR
+        scale = history_scale(func.sum(func.abs(given.c.weight)).over())
         return cls(select(given.c.movie_id, (given.c.weight * scale).label("weight")).cte("opinions"))
 
     def profile_statement(self) -> Select[Any]:
@@ -90,14 +91,30 @@ class Taste:
         The vector is NULL before the first training. The terms are added in the order of ids, so that equal rows
         give equal answers.
         """
-        start = select(literal(START).label("movie_id"), literal(1.0, Double).label("weight"))
-        given = union_all(start, select(self.opinions)).subquery("given")
+        given = self._given()
         times = cast(func.array_fill(cast(given.c.weight, REAL), array([func.vector_dims(FACTORS.c.p)])), Vector())
         part = FACTORS.c.p.op("*")(times)
         total = func.sum(aggregate_order_by(part, given.c.movie_id)).label("vector")
         liked = and_(given.c.movie_id != START, given.c.weight > 0)
         personal = func.coalesce(func.bool_or(liked), False).label("personal")
         return select(total, personal).join_from(given, FACTORS, FACTORS.c.movie_id == given.c.movie_id)
+
+    def terms_statement(self, ids: Sequence[int]) -> CompoundSelect[Any]:
+        """What the scores of films are made of: rows of `movie_id`, `weight` and a vector as it is sent.
+
+        Of the start and the person's own films it is p; of the films asked for, which have no weight, q.
+        """
+        given = self._given()
+        own = select(given.c.movie_id, given.c.weight, func.vector_send(FACTORS.c.p).label("vector"))
+        found = select(FACTORS.c.movie_id, null(), func.vector_send(FACTORS.c.q))
+        return union_all(
+            own.join_from(given, FACTORS, FACTORS.c.movie_id == given.c.movie_id),
+            found.where(FACTORS.c.movie_id.in_(ids)),
+        )
+
+    def _given(self) -> Subquery:
+        start = select(literal(START).label("movie_id"), literal(1.0, Double).label("weight"))
+        return union_all(start, select(self.opinions)).subquery("given")
 
     def genres_statement(self) -> Select[Any]:
         """One value: the positive weight of each genre as JSON; NULL where the history is short."""
@@ -114,50 +131,9 @@ class Taste:
         return select(case((films >= LONG_HISTORY, listed)))
 
 
-def contributions_statement(taste: Taste, ids: Sequence[int]) -> Select[Any]:
-    """For each of the films its score, what each block brings to it, and the liked films that bring most.
-
-    Film i's share of the score of film j is weight_i * p_i . q_j, so those of all films and of the start add up to
-    the score.
-    """
-    opinions = taste.opinions
-    person = taste.profile_statement().cte("person")
-    vector = select(person.c.vector).scalar_subquery()
-    found = select(FACTORS.c.movie_id, FACTORS.c.q).where(FACTORS.c.movie_id.in_(ids)).subquery("found")
-    given = FACTORS.alias("given")
-    share = opinions.c.weight * product(given.c.p, found.c.q)
-    ranked = (
-        select(Movie.id, Movie.title, share.label("share"))
-        .join_from(opinions, given, given.c.movie_id == opinions.c.movie_id)
-        .join(Movie, Movie.id == opinions.c.movie_id)
-        .where(share > 0)
-        .order_by(share.desc(), Movie.id)
-        .limit(BECAUSE)
-        .correlate(found)
-        .lateral("ranked")
-    )
-    start = select(FACTORS.c.p).where(FACTORS.c.movie_id == START).scalar_subquery()
-    parts = [product(_of(vector, block), _of(found.c.q, block)).label(name) for name, block in BLOCKS.items()]
-    columns = (
-        found.c.movie_id.label("recommended"),
-        product(vector, found.c.q).label("score"),
-        product(start, found.c.q).label("start"),
-        *parts,
-        ranked.c.id,
-        ranked.c.title,
-        ranked.c.share,
-    )
-    statement = select(*columns).join_from(found, ranked, true(), isouter=True)
-    return statement.order_by(found.c.movie_id, ranked.c.share.desc(), ranked.c.id)
-
-
 def product(left: Any, right: Any) -> ColumnElement[Any]:
     """The inner product of two vectors."""
     return cast(left, Vector()).op("<#>", return_type=Double())(right) * -1.0
-
-
-def _of(vector: Any, block: Block) -> ColumnElement[Any]:
-    return cast(func.subvector(vector, block.begin + 1, block.end - block.begin), Vector())
 
 
 def _base_weight(kind: ColumnElement[str], value: ColumnElement[float]) -> ColumnElement[float]:

@@ -7,7 +7,7 @@ that has to be fast looks through the first of them only.
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -156,8 +156,14 @@ class StoredFactors:
 
 
 def received(sent: memoryview) -> Floats:
-    """A vector from pgvector's binary form: two 16-bit numbers, then big-endian floats."""
-    return np.frombuffer(sent, dtype=">f4", offset=4).astype(np.float32)
+    """A vector from pgvector's binary form."""
+    vector: Floats = stacked([sent])[0]
+    return vector
+
+
+def stacked(sent: Sequence[memoryview]) -> Floats:
+    """The same of several of one length, a row each: two 16-bit numbers, then big-endian floats."""
+    return np.frombuffer(b"".join(sent), dtype=">f4").reshape(len(sent), -1)[:, 1:].astype(np.float32)
 
 
 def _columns(factors: ItemFactors) -> str:

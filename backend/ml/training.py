@@ -16,6 +16,7 @@ from backend.ml.artefact import Artefact, Draft, open_current, publishing
 from backend.ml.cache_store import database_id, hold_still, next_unseen, stream_films, stream_people
 from backend.ml.corpus import find_pack, taste_from
 from backend.ml.film_table import write_films
+from backend.ml.fold_in import evidence, opinion_matrix
 from backend.ml.gathering import Gathered, gather_films
 from backend.ml.item_factors import ItemFactors
 from backend.ml.learning import Catalogue, Model, learn, typical_people
@@ -137,7 +138,7 @@ def _fill(draft: Draft, settings: Settings) -> tuple[Ids, ItemFactors, NDArray[n
     if not gathered.films:
         raise JobSkippedError("There is no film to learn about yet.")
     catalogue = Catalogue(ids=gathered.ids, films=gathered.films, embeddings=gathered.embeddings)
-    own = gathered.evidence()
+    own = opinion_matrix(gathered.people, gathered.ids, weigh=evidence)
     factors, model = learn(catalogue, own, pack=find_pack(settings))
     if not factors.known.any():
         raise JobSkippedError("Of no film enough is known yet: none has an embedding or anyone's opinion.")

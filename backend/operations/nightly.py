@@ -59,10 +59,10 @@ def embeddings(settings: Settings) -> Counts:
     from backend.ml.training import ensure_trained
 
     embedded, placed = _embed(settings)
-    trained = ensure_trained(settings) if embedding_coverage(settings.embedding_model).with_embeddings else False
+    coverage = embedding_coverage(settings.embedding_model)
+    trained = ensure_trained(settings) if coverage.with_embeddings else False
     if embedded or placed or trained:
         cache(settings)
-    coverage = embedding_coverage(settings.embedding_model)
     return {"embedded": embedded, "coverage_percentage": round(coverage.percentage, 1)}
 
 

@@ -6,11 +6,12 @@ from scipy.sparse import csr_array
 
 from backend.evaluation.baselines import BASELINES, ContentMean, Ease, Ials, ItemKnn, Popular, PureSvd, TmdbVotes
 from backend.evaluation.ease import Decomposed
-from backend.evaluation.grading import graded, matrix
+from backend.evaluation.grading import graded
 from backend.evaluation.methods import LIST, Method, best
 from backend.evaluation.neighbours import Nearest
 from backend.evaluation.splits import held_out
 from backend.evaluation.tuning import Tuner, parameters
+from backend.ml.fold_in import opinion_matrix
 from tests.evaluation.world import acts_of, dataset_of
 
 METHODS = [
@@ -93,7 +94,7 @@ def test_equal_scores_go_by_place_and_what_does_not_count_is_left_out() -> None:
 
 def test_ratings_weigh_by_their_grade() -> None:
     acts = acts_of({10: 5.0, 20: 4.5, 30: 3.0, 40: 0.5})
-    weights = matrix([acts], dataset_of().catalogue, weigh=graded).toarray()[0]
+    weights = opinion_matrix([acts], dataset_of().catalogue.ids, weigh=graded).toarray()[0]
     assert weights[:5] == pytest.approx([1.0, 0.9, 0.5, 0.1, 0])
 
 

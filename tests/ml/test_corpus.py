@@ -18,6 +18,7 @@ from backend.feedback.records import NewInteraction
 from backend.feedback.store import record
 from backend.feedback.weights import RATING_EVIDENCE
 from backend.ml.answer import Request
+from backend.ml.artefact import MANIFEST, open_current
 from backend.ml.corpus import OWN_TERMS, PACKS, adopt_corpus, corpus_folder, find_pack, say_which
 from backend.ml.pgvector_recommender import PgvectorRecommender
 from backend.ml.taste_pack import FILE, LICENCE, MOVIELENS_TERMS, PSEUDO_PEOPLE, read_pack
@@ -83,6 +84,11 @@ def write_corpus(folder: Path, ratings: list[Rating], *, offset: int = 0) -> Pat
     return folder
 
 
+def kept(settings: Settings) -> Path:
+    """The folder of the pack that was learned here."""
+    return open_current(corpus_folder(settings)).folder
+
+
 def recommended(engine: Engine, person: str, n: int = 3) -> list[int]:
     """By the database."""
     with Session(engine) as session:
@@ -136,12 +142,11 @@ def test_what_is_kept_of_a_corpus_names_nobody_and_says_its_terms(
     films: Engine, settings: Settings, tmp_path: Path
 ) -> None:
     adopt_corpus(settings, write_corpus(tmp_path / "ml", checkerboard()))
-    kept = corpus_folder(settings)
-    assert {path.name for path in kept.iterdir()} == {FILE, LICENCE}
-    assert (kept / LICENCE).read_text("utf-8") == OWN_TERMS
-    pack = read_pack(kept)
+    assert {path.name for path in kept(settings).iterdir()} == {FILE, LICENCE, MANIFEST}
+    assert (kept(settings) / LICENCE).read_text("utf-8") == OWN_TERMS
+    pack = read_pack(kept(settings))
     assert (pack.people, pack.opinions.shape) == (PEOPLE, (FILMS, FILMS))
-    assert [path.name for path in settings.data_dir.iterdir()] == [kept.name]
+    assert list(settings.data_dir.iterdir()) == [corpus_folder(settings)]
 
 
 def test_a_corpus_takes_the_place_of_the_shipped_pack_and_of_an_earlier_corpus(
@@ -165,7 +170,7 @@ def test_films_are_found_by_either_id_and_count_once_a_person(
     ratings += [(person, number, stars) for person in people for number, stars in ((205, 1.0), (105, 5.0))]
     movielens = write_corpus(tmp_path / "ml", sorted(ratings, key=lambda rating: rating[0]))
     assert adopt_corpus(settings, movielens) == len(people) * 4
-    pack = read_pack(corpus_folder(settings))
+    pack = read_pack(kept(settings))
     assert pack.film_ids.tolist() == [1, 2, BY_IMDB, TWICE]
     assert pack.support.tolist() == [len(people)] * 4
     expected = [RATING_EVIDENCE[4]] * 3 + [RATING_EVIDENCE[5]]
@@ -176,12 +181,12 @@ def test_a_corpus_that_rates_no_film_of_the_catalogue_changes_nothing(
     films: Engine, settings: Settings, tmp_path: Path
 ) -> None:
     adopt_corpus(settings, write_corpus(tmp_path / "ml", checkerboard()))
-    before = (corpus_folder(settings) / FILE).read_bytes()
+    before = (kept(settings) / FILE).read_bytes()
     unknown = [(person, number, 5.0) for person, number, _ in checkerboard() if number != 100 + BY_IMDB]
     movielens = write_corpus(tmp_path / "other", unknown, offset=10_000)
     with pytest.raises(JobSkippedError, match="rates no film of the catalogue"):
         adopt_corpus(settings, movielens)
-    assert (corpus_folder(settings) / FILE).read_bytes() == before
+    assert (kept(settings) / FILE).read_bytes() == before
 
 
 def test_a_corpus_in_which_no_two_people_rated_the_same_teaches_nothing(
@@ -217,18 +222,23 @@ def test_a_corpus_that_can_not_be_written_leaves_the_earlier_one(
     films: Engine, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     movielens = write_corpus(tmp_path / "ml", checkerboard())
-    adopt_corpus(settings, movielens)
-    before = (corpus_folder(settings) / FILE).read_bytes()
 
     def no_space(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(np, "savez_compressed", no_space)
-        with pytest.raises(OSError, match="No space left"):
-            adopt_corpus(settings, movielens)
-    assert (corpus_folder(settings) / FILE).read_bytes() == before
-    assert [path.name for path in settings.data_dir.iterdir()] == [corpus_folder(settings).name]
+    def fail() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(np, "savez_compressed", no_space)
+            with pytest.raises(OSError, match="No space left"):
+                adopt_corpus(settings, movielens)
+
+    fail()
+    assert find_pack(settings) is None
+    adopt_corpus(settings, movielens)
+    before = kept(settings)
+    fail()
+    assert kept(settings) == before
+    assert [path for path in corpus_folder(settings).iterdir() if path.is_dir()] == [before]
 
 
 # Which one
@@ -246,9 +256,9 @@ def test_a_damaged_pack_is_one_clear_error(
     films: Engine, settings: Settings, tmp_path: Path, damage: bytes | None
 ) -> None:
     adopt_corpus(settings, write_corpus(tmp_path / "ml", checkerboard()))
-    file = corpus_folder(settings) / FILE
+    file = kept(settings) / FILE
     file.unlink() if damage is None else file.write_bytes(damage)
-    with pytest.raises(LayerUnavailableError, match=f"no readable taste pack in {corpus_folder(settings)}"):
+    with pytest.raises(LayerUnavailableError, match=str(file)):
         train(settings)
 
 

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from backend.ml.answer import Answer, Request
-from backend.ml.explain import SHARED, Contributions, shared_facts, shared_with, with_words_as_reason
+from backend.ml.explain import SHARED, Contributions, Terms, shared_facts, shared_with, with_words_as_reason
+from backend.ml.item_factors import BLOCKS, DIMENSIONS
 
+PRIOR = BLOCKS["prior"].begin
 NOTHING: dict[str, Any] = {"collection": None, "directors": [], "actors": [], "keywords": [], "genres": []}
 
 
@@ -65,8 +68,12 @@ def test_facts_shared_with_a_liked_film_name_it() -> None:
 
 def made_of(score: float, start: float, *shares: float) -> Contributions:
     """A score to which so many liked films, and everyone's start, bring so much."""
-    liked = [{"id": i, "title": f"Film {i}", "share": share} for i, share in enumerate(shares, start=1)]
-    return Contributions(score=score, start=start, blocks={}, liked=liked)
+    return Contributions(score=score, start=start, blocks={}, liked=dict(enumerate(shares, start=1)))
+
+
+def titled(number: int) -> dict[str, Any]:
+    """What is known of a film."""
+    return {"title": f"Film {number}"}
 
 
 @pytest.mark.parametrize(
@@ -81,13 +88,35 @@ def made_of(score: float, start: float, *shares: float) -> Contributions:
     ],
 )
 def test_the_shares_add_up_to_the_score(contributions: Contributions, kinds: list[str]) -> None:
-    reasons = contributions.reasons()
+    reasons = contributions.reasons(titled)
     assert [reason["kind"] for reason in reasons] == kinds
-    assert sum(reason["share"] for reason in reasons) == pytest.approx(contributions.score)
+    assert sum(reason["share"] for reason in reasons) == pytest.approx(contributions.score, rel=1e-15)
+    assert all(reason["title"] == f"Film {reason['id']}" for reason in reasons if reason["kind"] == "liked")
+
+
+def test_the_films_that_bring_most_are_named_and_of_equals_the_one_with_the_lowest_id() -> None:
+    gains = np.zeros((5, DIMENSIONS))
+    gains[:, 0] = 1, 3, -2, 3, 3
+    start, q = np.zeros(DIMENSIONS, dtype=np.float32), np.zeros((2, DIMENSIONS), dtype=np.float32)
+    start[PRIOR], q[:, 0], q[:, PRIOR] = 0.5, (1, -1), 2
+    terms = Terms(start=start, ids=np.array([7, 8, 9, 10, 11], dtype=np.int32), gains=gains)
+    likes, hates = terms.contributions([9.0, -7.0], q)
+    assert list(likes.liked.items()) == [(8, 3), (10, 3), (11, 3)]
+    assert list(hates.liked.items()) == [(9, 2)]
+    assert (likes.start, hates.start) == (1, 1)
+    assert likes.blocks == {"taste": 8, "content": 0, "prior": 1}
+    assert hates.blocks == {"taste": -8, "content": 0, "prior": 1}
+
+
+def test_someone_without_an_opinion_has_the_start_alone() -> None:
+    start = np.ones(DIMENSIONS, dtype=np.float32)
+    terms = Terms(start=start, ids=np.empty(0, dtype=np.int32), gains=np.empty((0, DIMENSIONS)))
+    (made,) = terms.contributions([float(DIMENSIONS)], start[None])
+    assert made.reasons(titled) == [{"kind": "popular", "share": DIMENSIONS}]
 
 
 def test_what_is_left_by_rounding_is_no_reason() -> None:
-    assert [reason["kind"] for reason in made_of(0.9 + 1e-8, 0.2, 0.7).reasons()] == ["liked", "popular"]
+    assert [reason["kind"] for reason in made_of(0.9 + 1e-8, 0.2, 0.7).reasons(titled)] == ["liked", "popular"]
 
 
 def test_words_are_the_reason_of_a_list_that_was_asked_for_with_words() -> None:
