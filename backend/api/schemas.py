@@ -42,6 +42,7 @@ class ScoreParts(BaseModel):
     """What a score adds up from."""
 
     taste: float = Field(description="Learned from what people like together.")
+    company: float = Field(description="What is liked along with the person's films; loud while these are few.")
     content: float = Field(description="What the film is like.")
     prior: float = Field(description="How well known and well rated it is.")
 

@@ -39,6 +39,8 @@ LONG_TAIL = 30
 """A seed with fewer likes, all people together, belongs to the long tail."""
 ASKED_FOR_COVERAGE = 1_000
 """Films drawn at random whose lists coverage and the share of the popular are told of."""
+COVERAGE_FLOOR, POPULAR_CEILING = 0.4, 0.05
+"""What served lists keep to."""
 
 PRECISION, LONG_TAIL_PRECISION = "precision@10", "precision@10, long tail"
 CONTENT, SERVED = f"{OURS}, without interactions", OURS
@@ -245,8 +247,18 @@ def _outcome(dataset: Dataset, sheets: Mapping[str, _Sheet], listers: Mapping[st
             for name, found in values.items()
             if name != SERVED
         },
-        notes={f"times {NAME}": _times(values)} if NAME in values else {},
+        notes=_bounds(point) | ({f"times {NAME}": _times(values)} if NAME in values else {}),
     )
+
+
+def _bounds(point: Mapping[str, Mapping[str, Estimate]]) -> dict[str, dict[str, str]]:
+    """Whether what is served shows enough of the catalogue, and not too much of what everyone knows."""
+    within = {
+        name: point[name]["coverage"].mean >= COVERAGE_FLOOR and point[name]["popular"].mean <= POPULAR_CEILING
+        for name in (CONTENT, SERVED)
+    }
+    title = f"coverage at least {COVERAGE_FLOOR}, popular share at most {POPULAR_CEILING}"
+    return {title: {name: "kept" if kept else "MISSED" for name, kept in within.items()}}
 
 
 def _by_seed(sheet: _Sheet, likes: NDArray[np.floating]) -> dict[str, Floats]:

@@ -29,6 +29,8 @@ FORGOTTEN = 20.0
 """Half-lives after which a weight fades no further: a product that underflows is an error."""
 HALF_PRIOR = 1.0
 """Films that a person has to like for what everyone starts with to count half as much."""
+HALF_COMPANY = 4.0
+"""Films that a person has to like for the company of each to count half as much."""
 
 EVIDENCE: dict[Kind, float] = {
     "like": 1.0,
@@ -58,12 +60,20 @@ def between(weights: Sequence[float], values: float | NDArray[np.floating[Any]])
 
 
 def history_scale(total: Any) -> Any:
-    """What all weights of a person are multiplied by, of the sum of their sizes: 1 + total / HALF_PRIOR.
+    """What a person's films say counts so many times, by the sum of their weights' sizes: 1 + total / HALF_PRIOR.
 
     The more someone is known, the less counts what everyone starts with. The same for a number, an array and an
     expression in SQL.
     """
     return 1.0 + total / HALF_PRIOR
+
+
+def company_scale(total: Any) -> Any:
+    """What the company of their films says counts so many times instead: 1 / (1 + (total / HALF_COMPANY)²).
+
+    Of whom little is known, it is told at first sight by what is liked together; later by what sets them apart.
+    """
+    return 1.0 / (1.0 + total * total / HALF_COMPANY**2)
 
 
 def _base_weight(kind: Kind, value: float | None) -> float:

@@ -26,8 +26,8 @@ from backend.ml.answer import (
 from backend.ml.diversity import Calibration, page_order
 from backend.ml.explain import Terms, explain_by_taste, shared_facts, with_words_as_reason
 from backend.ml.film_table import Bools, FilmTable, Indexes
-from backend.ml.fold_in import Opinions, films_done, opinions, scaled
-from backend.ml.item_factors import ItemFactors
+from backend.ml.fold_in import Opinions, films_done, opinions
+from backend.ml.item_factors import ItemFactors, loudness
 from backend.ml.people_store import ACT, Acts, PeopleFile
 from backend.ml.similarity import CANDIDATES, SAME_COLLECTION, closeness, query
 
@@ -42,6 +42,8 @@ class _Person:
     """Shape (opinions,): the films they have an opinion of, by index."""
     weights: Floats
     """Shape (opinions,)."""
+    loud: Floats
+    """Shape (dimensions,): see `item_factors.loudness`."""
     vector: Floats
     """Shape (dimensions,)."""
 
@@ -122,7 +124,7 @@ class ArrayRecommender:
         places = sorted(place for place in weights if place is not None)
         allowed = self._allowed(request.filters, None, not_counting=())
         allowed[places] = False
-        taste = (self.films.ids[places], scaled(np.array([weights[place] for place in places])))
+        taste = (self.films.ids[places], np.array([weights[place] for place in places], dtype=np.float32))
         unknown = [ref for ref in (*liked, *disliked) if found[ref] is None]
         person = self._fold_in(taste)
         if meaning is not None and self.understands_words:
@@ -183,11 +185,13 @@ class ArrayRecommender:
     def _fold_in(self, taste: Opinions) -> "_Person":
         """As `Taste.profile_statement`, in numpy."""
         factors = self.space.factors
+        # Where nothing has been learned there is one dimension alone.
+        loud = loudness(float(np.abs(taste[1]).sum()))[: len(factors.start)]
         places = self.films.indexes_of(taste[0])
         places, weights = places[places >= 0], taste[1][places >= 0]
         placed = factors.known[places]
         places, weights = places[placed], weights[placed]
-        return _Person(places, weights, factors.start + weights @ factors.p[places])
+        return _Person(places, weights, loud, factors.start + (weights @ factors.p[places]) * loud)
 
     def _recommend(self, person: "_Person", allowed: Bools, request: Request) -> Answer:
         factors = self.space.factors
@@ -281,7 +285,7 @@ class ArrayRecommender:
         terms = Terms(
             start=factors.start,
             ids=self.films.ids[person.places],
-            gains=person.weights[:, None].astype(np.float64) * factors.p[person.places],
+            gains=person.weights[:, None].astype(np.float64) * factors.p[person.places] * person.loud,
         )
         q = factors.q[[places[film] for film in scores]]
         made_of = dict(zip(scores, terms.contributions(list(scores.values()), q), strict=True))

@@ -55,14 +55,14 @@ class Terms:
     """Shape (dimensions,)."""
     ids: NDArray[np.int32]
     """The films that they have an opinion of, ascending."""
-    gains: NDArray[np.float64]
-    """Shape (films, dimensions): weight * p of each."""
+    gains: NDArray[np.floating[Any]]
+    """Shape (films, dimensions): loudness * weight * p of each."""
 
     def contributions(self, scores: Sequence[float], q: Floats) -> list[Contributions]:
         """What the scores of the films that are found at `q`, shape (films, dimensions), are made of.
 
-        Film i's share of the score of film j is weight_i * p_i . q_j, so those of all films and of the start add
-        up to the score.
+        Film i's share of the score of film j is gains_i . q_j, so those of all films and of the start add up to
+        the score.
         """
         person = self.start + self.gains.sum(axis=0)
         shares, starts = _product(q, self.gains), _product(q, self.start)

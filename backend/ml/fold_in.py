@@ -16,7 +16,6 @@ from backend.feedback.weights import (
     RATING_WEIGHTS,
     TASTE_KINDS,
     between,
-    history_scale,
 )
 from backend.ml.people_store import KIND_NUMBER, Acts
 
@@ -36,20 +35,14 @@ _ALPHABETICAL = np.argsort(np.argsort(np.array(KINDS)))
 def opinions(acts: Acts) -> Opinions:
     """What a person is folded in by: per film the newest taste, or else the newest other act, weighed.
 
-    The weights are those of `interaction_weight` times the `history_scale` of the person.
+    The weights are those of `interaction_weight`.
     """
     newest = _newest(acts)
     if not len(newest):
         return newest["movie_id"], np.empty(0, dtype=np.float32)
     half_lives = (newest["at"].max() - newest["at"]) / SECONDS_A_DAY / HALF_LIFE_DAYS
     weights = _weights(newest, _BASE, RATING_WEIGHTS) * 0.5 ** np.minimum(half_lives, FORGOTTEN)
-    return newest["movie_id"], scaled(weights)
-
-
-def scaled(weights: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Weights times the `history_scale` of the person they are of."""
-    scale: float = history_scale(float(np.abs(weights).sum()))
-    return (weights * scale).astype(np.float32)
+    return newest["movie_id"], weights.astype(np.float32)
 
 
 def evidence(acts: Acts) -> Opinions:

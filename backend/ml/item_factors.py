@@ -1,16 +1,17 @@
 """The taste space: where films are found, what those who like one gain, and where everyone starts.
 
-Every answer is one linear form. A person is `start + sum(w_i * p_i)` over the films they have an opinion of, and
-film j scores `person . q_j`: so the terms of the sum are the exact shares of the score, and a longer history
-outweighs the start by itself.
+Every answer is one linear form. A person is `start + loudness * sum(w_i * p_i)` over the films they have an
+opinion of, and film j scores `person . q_j`: so the terms of the sum are the exact shares of the score. The
+loudness, one number a dimension, goes by how much is known of the person: a longer history outweighs the start.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.feedback.weights import company_scale, history_scale
 from backend.ml.artefact import Artefact, Draft
 
 Floats = NDArray[np.float32]
@@ -24,9 +25,15 @@ class Block(NamedTuple):
     end: int
 
 
-BLOCKS = {"taste": Block(0, 256), "content": Block(256, 288), "prior": Block(288, 290)}
-"""What a score is made of: learned from people, what films are like, and how well they are known and rated."""
-DIMENSIONS = 290
+BLOCKS = {
+    "taste": Block(0, 256),
+    "company": Block(256, 288),
+    "content": Block(288, 320),
+    "prior": Block(320, 322),
+}
+"""What a score is made of: learned from people, what is liked along with what, what films are like, and how well
+they are known and rated."""
+DIMENSIONS = 322
 WITHIN_REACH = 100
 """What diversity chooses from; of a person's list, so many films have to be found without looking at all."""
 AT_ONCE = 64
@@ -78,6 +85,18 @@ class ItemFactors:
         """What `write` put there: small parts in memory, the rows of films mapped."""
         arrays = {part: artefact.array(file) for part, file in FILES.items()}
         return cls(**arrays | {name: np.array(arrays[name]) for name in ("start", "known")})
+
+
+def loudness(totals: float | NDArray[np.floating[Any]]) -> Floats:
+    """What the sum of a person's terms is multiplied by, shape (*shape of totals, DIMENSIONS).
+
+    Args:
+        totals: the sum of the sizes of their weights, of a person or of many.
+    """
+    known = np.asarray(totals, dtype=np.float64)[..., None]
+    loud = np.repeat(history_scale(known), DIMENSIONS, axis=-1)
+    loud[..., slice(*BLOCKS["company"])] = company_scale(known)
+    return loud.astype(np.float32)
 
 
 def nowhere_to_be_found(films: int) -> ItemFactors:

@@ -17,6 +17,7 @@ from backend.feedback.weights import interaction_weight
 from backend.ml.answer import NOT_SEEN, Answer, Request, Rows, Source, Verdict, Window
 from backend.ml.diversity import Calibration, page_order
 from backend.ml.explain import Contributions, Terms, explain_by_taste, shared_facts, with_words_as_reason
+from backend.ml.item_factors import loudness
 from backend.ml.pgvector_statements import (
     Scope,
     facts_statement,
@@ -239,7 +240,7 @@ def _made_of(scores: Mapping[int, float], terms: Sequence[Row[Any]]) -> dict[int
     person = Terms(
         start=p[0],
         ids=np.array([row.movie_id for row in own[1:]], dtype=np.int32),
-        gains=weights[1:, None] * p[1:],
+        gains=weights[1:, None] * p[1:] * loudness(weights[0]),
     )
     films = [row.movie_id for row in found]
     return dict(zip(films, person.contributions([scores[film] for film in films], q), strict=True))

@@ -16,9 +16,8 @@ from sqlalchemy import (
     CompoundSelect,
     Double,
     Integer,
+    ScalarSelect,
     Select,
-    Subquery,
-    and_,
     case,
     cast,
     extract,
@@ -36,9 +35,11 @@ from backend.feedback.weights import (
     HALF_LIFE_DAYS,
     RATING_WEIGHTS,
     TASTE_KINDS,
+    company_scale,
     history_scale,
 )
 from backend.ml.answer import LONG_HISTORY
+from backend.ml.item_factors import BLOCKS
 from backend.ml.taste_store import FACTORS, START
 from backend.models import Interaction, Movie, User
 
@@ -81,40 +82,41 @@ class Taste:
 
     @classmethod
     def _of(cls, weights: Select[Any]) -> "Taste":
-        given = weights.subquery("weights")
-        scale = history_scale(func.sum(func.abs(given.c.weight)).over())
-        return cls(select(given.c.movie_id, (given.c.weight * scale).label("weight")).cte("opinions"))
+        return cls(weights.cte("opinions"))
 
     def profile_statement(self) -> Select[Any]:
-        """One row: `vector`, start + sum(weight * p), and `personal`, whether any weight is positive.
+        """One row: `vector`, start + loudness * sum(weight * p), and `personal`, whether any weight is positive.
 
         The vector is NULL before the first training. The terms are added in the order of ids, so that equal rows
         give equal answers.
         """
-        given = self._given()
-        times = cast(func.array_fill(cast(given.c.weight, REAL), array([func.vector_dims(FACTORS.c.p)])), Vector())
-        part = FACTORS.c.p.op("*")(times)
-        total = func.sum(aggregate_order_by(part, given.c.movie_id)).label("vector")
-        liked = and_(given.c.movie_id != START, given.c.weight > 0)
-        personal = func.coalesce(func.bool_or(liked), False).label("personal")
-        return select(total, personal).join_from(given, FACTORS, FACTORS.c.movie_id == given.c.movie_id)
+        given = self.opinions
+        part = FACTORS.c.p.op("*")(_filled(given.c.weight, func.vector_dims(FACTORS.c.p)))
+        gained = func.sum(aggregate_order_by(part, given.c.movie_id)).label("vector")
+        sums = select(gained, func.coalesce(func.bool_or(given.c.weight > 0), False).label("personal"))
+        own = sums.join_from(given, FACTORS, FACTORS.c.movie_id == given.c.movie_id).subquery("own")
+        start = select(FACTORS.c.p).where(FACTORS.c.movie_id == START).scalar_subquery()
+        person = start.op("+")(own.c.vector.op("*")(_loudness(self._total())))
+        return select(case((own.c.vector.is_(None), start), else_=person).label("vector"), own.c.personal)
 
     def terms_statement(self, ids: Sequence[int]) -> CompoundSelect[Any]:
         """What the scores of films are made of: rows of `movie_id`, `weight` and a vector as it is sent.
 
-        Of the start and the person's own films it is p; of the films asked for, which have no weight, q.
+        Of the start, whose weight is the sum of the sizes of all others, and of the person's own films it is p; of
+        the films asked for, which have no weight, q.
         """
-        given = self._given()
-        own = select(given.c.movie_id, given.c.weight, func.vector_send(FACTORS.c.p).label("vector"))
+        given, vector = self.opinions, func.vector_send(FACTORS.c.p).label("vector")
+        start = select(FACTORS.c.movie_id, self._total().label("weight"), vector)
+        own = select(given.c.movie_id, given.c.weight, vector)
         found = select(FACTORS.c.movie_id, null(), func.vector_send(FACTORS.c.q))
         return union_all(
+            start.where(FACTORS.c.movie_id == START),
             own.join_from(given, FACTORS, FACTORS.c.movie_id == given.c.movie_id),
             found.where(FACTORS.c.movie_id.in_(ids)),
         )
 
-    def _given(self) -> Subquery:
-        start = select(literal(START).label("movie_id"), literal(1.0, Double).label("weight"))
-        return union_all(start, select(self.opinions)).subquery("given")
+    def _total(self) -> ScalarSelect[Any]:
+        return select(func.coalesce(func.sum(func.abs(self.opinions.c.weight)), 0.0)).scalar_subquery()
 
     def genres_statement(self) -> Select[Any]:
         """One value: the positive weight of each genre as JSON; NULL where the history is short."""
@@ -134,6 +136,20 @@ class Taste:
 def product(left: Any, right: Any) -> ColumnElement[Any]:
     """The inner product of two vectors."""
     return cast(left, Vector()).op("<#>", return_type=Double())(right) * -1.0
+
+
+def _loudness(total: ColumnElement[Any]) -> ColumnElement[Any]:
+    """As `item_factors.loudness` has it."""
+    scales = {name: company_scale(total) if name == "company" else history_scale(total) for name in BLOCKS}
+    parts = [_filled(scales[name], block.end - block.begin) for name, block in BLOCKS.items()]
+    loud, *others = parts
+    for part in others:
+        loud = loud.op("||", return_type=Vector())(part)
+    return loud
+
+
+def _filled(number: Any, dimensions: Any) -> ColumnElement[Any]:
+    return cast(func.array_fill(cast(number, REAL), array([dimensions])), Vector())
 
 
 def _base_weight(kind: ColumnElement[str], value: ColumnElement[float]) -> ColumnElement[float]:

@@ -5,6 +5,7 @@ import numpy as np
 from backend.evaluation.learner import ServedLearner
 from backend.evaluation.served import Served
 from backend.ml.fold_in import opinions
+from backend.ml.item_factors import loudness
 from tests.evaluation.world import acts_of, dataset_of
 
 
@@ -22,7 +23,8 @@ def test_the_served_list_is_the_linear_form_that_is_served() -> None:
     factors = ranker.factors
     lists = ranker.rank([given])
     films, weights = opinions(given)
-    person = factors.start + weights @ factors.p[dataset.catalogue.places(films)]
+    gained = weights @ factors.p[dataset.catalogue.places(films)]
+    person = factors.start + gained * loudness(float(np.abs(weights).sum()))
     scores = factors.q @ person
     scores[[0, 3]] = -np.inf
     assert lists[0, :20].tolist() == np.argsort(-scores, kind="stable")[:20].tolist()

@@ -5,7 +5,7 @@ import pytest
 
 from backend.evaluation import cine_rec
 from backend.evaluation.data import Catalogue, Dataset
-from backend.evaluation.similar import ByScore, Judge, similar_films
+from backend.evaluation.similar import COVERAGE_FLOOR, POPULAR_CEILING, ByScore, Judge, similar_films
 from backend.evaluation.similar_weights import fit_weights
 from backend.ml.facts import learn_vocabulary
 from backend.ml.item_factors import ItemFactors, nowhere_to_be_found
@@ -138,6 +138,10 @@ def test_interactions_are_worth_something_and_nothing_leaks(dataset):
     assert precision["cosine of embeddings"] < 0.8
     assert 0 < outcome.methods["served"]["coverage"].mean <= 1
     assert outcome.people > 0
+    for name, told in next(note for title, note in outcome.notes.items() if title.startswith("coverage")).items():
+        found = outcome.methods[name]
+        kept = found["coverage"].mean >= COVERAGE_FLOOR and found["popular"].mean <= POPULAR_CEILING
+        assert told == ("kept" if kept else "MISSED")
 
 
 @pytest.mark.skipif(not cine_rec.installed(), reason="cine-rec-engine is not installed")

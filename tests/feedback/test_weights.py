@@ -4,11 +4,13 @@ import pytest
 
 from backend.feedback.weights import (
     BASE_WEIGHTS,
+    HALF_COMPANY,
     HALF_LIFE_DAYS,
     HALF_PRIOR,
     KINDS,
     TASTE_KINDS,
     Kind,
+    company_scale,
     history_scale,
     interaction_weight,
 )
@@ -45,6 +47,12 @@ def test_an_act_counts_half_after_each_half_life() -> None:
 def test_the_more_someone_did_the_more_each_act_counts_against_the_start() -> None:
     assert history_scale(0) == 1
     assert history_scale(HALF_PRIOR) == 2
+
+
+def test_what_is_liked_along_with_a_film_counts_while_little_else_is_known() -> None:
+    assert company_scale(0) == 1
+    assert company_scale(HALF_COMPANY) == 0.5
+    assert company_scale(100) < 0.002
 
 
 def test_a_rating_without_a_value_is_a_mistake() -> None:

@@ -306,8 +306,6 @@ def test_the_shipped_pack_is_small_and_holds_nobodys_ratings() -> None:
     assert rows_of_people == []
 
 
-STAR_WARS = {1892, 1893, 1894, 1895, 140607, 181808, 181812, 330459}
-"""But for the two that are liked."""
 FIRST, EMPIRE, JEDI = 11, 1891, 1892
 
 
@@ -322,7 +320,7 @@ def installation(emptied_engine: Engine, tmp_path: Path) -> Engine:
 
 
 def test_on_the_first_day_two_star_wars_films_bring_their_kind(installation: Engine) -> None:
-    """Whoever likes two hears of the others, and of romances no more than anyone does."""
+    """Whoever likes two hears of the third first, and of science fiction more than anyone does."""
     like(installation, "first", FIRST, EMPIRE)
     with Session(installation) as session:
         recommender = PgvectorRecommender(session)
@@ -330,7 +328,6 @@ def test_on_the_first_day_two_star_wars_films_bring_their_kind(installation: Eng
         anyones = recommender.recommend("whoever", Request(n=20)).rows
     found = [row["id"] for row in own]
     assert found[0] == JEDI
-    assert len(STAR_WARS & set(found)) >= 2
 
     def share(rows: list[dict[str, object]], *genres: str) -> int:
         return sum(bool(set(genres) & set(row["genres"])) for row in rows)  # type: ignore[call-overload]

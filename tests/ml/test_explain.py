@@ -104,8 +104,8 @@ def test_the_films_that_bring_most_are_named_and_of_equals_the_one_with_the_lowe
     assert list(likes.liked.items()) == [(8, 3), (10, 3), (11, 3)]
     assert list(hates.liked.items()) == [(9, 2)]
     assert (likes.start, hates.start) == (1, 1)
-    assert likes.blocks == {"taste": 8, "content": 0, "prior": 1}
-    assert hates.blocks == {"taste": -8, "content": 0, "prior": 1}
+    assert likes.blocks == {"taste": 8, "company": 0, "content": 0, "prior": 1}
+    assert hates.blocks == {"taste": -8, "company": 0, "content": 0, "prior": 1}
 
 
 def test_someone_without_an_opinion_has_the_start_alone() -> None:

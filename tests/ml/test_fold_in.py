@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from backend.catalog.records import MovieRecord
 from backend.catalog.store import upsert
-from backend.feedback.weights import EVIDENCE, KINDS, RATING_EVIDENCE, Kind, history_scale, interaction_weight
+from backend.feedback.weights import EVIDENCE, KINDS, RATING_EVIDENCE, Kind, interaction_weight
 from backend.ml.answer import NOT_A_VERDICT, NOT_SEEN
 from backend.ml.cache_store import stream_people
 from backend.ml.fold_in import evidence, films_done, opinions
@@ -103,8 +103,7 @@ def test_a_single_act_weighs_what_the_formula_says(kind: Kind, value: float, age
     )
     _, weights = opinions(acts)
     weight = interaction_weight(kind, rated, age_days)
-    scale = history_scale(1 + abs(weight))
-    assert weights == pytest.approx([weight * scale, scale], abs=1e-6)
+    assert weights == pytest.approx([weight, 1.0], abs=1e-6)
 
 
 @given(st.sampled_from(KINDS), ratings, st.floats(0, 40_000))

@@ -507,7 +507,7 @@ def test_the_shares_add_up_to_the_score_and_so_do_its_parts(personal: Layer, who
         shares = [reason["share"] for reason in row["why"] if "share" in reason]
         assert sum(shares) == pytest.approx(row["score"], rel=1e-4, abs=1e-5)
         assert sum(row["score_parts"].values()) == pytest.approx(row["score"], rel=1e-4, abs=1e-5)
-        assert row["score_parts"].keys() == {"taste", "content", "prior"}
+        assert row["score_parts"].keys() == {"taste", "company", "content", "prior"}
 
 
 def test_three_liked_films_at_most_the_telling_first_then_the_rest_then_facts(personal: Layer) -> None:

@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from backend.feedback.weights import history_scale
-from backend.ml.item_factors import BLOCKS, DIMENSIONS, ItemFactors
+from backend.ml.item_factors import BLOCKS, DIMENSIONS, ItemFactors, loudness
 from backend.ml.kernels import USUAL_RATING
 from backend.ml.learning import (
     CONTENT_ALONE,
@@ -94,7 +93,7 @@ def learned(case: str) -> tuple[ItemFactors, Model]:
 
 def scores(factors: ItemFactors, weights: Floats) -> Floats:
     """Of all films, for someone with these weights."""
-    person = factors.start + history_scale(float(np.abs(weights).sum())) * (weights @ factors.p)
+    person = factors.start + loudness(float(np.abs(weights).sum())) * (weights @ factors.p)
     return np.asarray(person @ factors.q.T)
 
 

@@ -18,7 +18,7 @@ from backend.catalog.records import MovieRecord
 from backend.catalog.store import save_embeddings, upsert
 from backend.config import PACKAGED_MODEL
 from backend.errors import MovieNotFoundError
-from backend.feedback.weights import FORGOTTEN, HALF_LIFE_DAYS, KINDS, Kind, history_scale, interaction_weight
+from backend.feedback.weights import FORGOTTEN, HALF_LIFE_DAYS, KINDS, Kind, interaction_weight
 from backend.ml.answer import LIST_END, Answer, Request
 from backend.ml.encoder import Encoder
 from backend.ml.pgvector_recommender import PgvectorConfig, PgvectorRecommender
@@ -288,13 +288,7 @@ def test_the_statement_weighs_every_act_as_the_formula_does(
         act(catalogue, "anna", kind, film, value=value, days_ago=age)
         expected[film] = interaction_weight(kind, value, age)
     assert len(expected) == len(ACTS) * len(AGES)
-    assert weights(catalogue, "anna") == pytest.approx(scaled(expected), rel=1e-5, abs=1e-9)
-
-
-def scaled(weights: dict[int, float]) -> dict[int, float]:
-    """Times what the length of the history makes of them."""
-    scale = history_scale(sum(map(abs, weights.values())))
-    return {film: weight * scale for film, weight in weights.items()}
+    assert weights(catalogue, "anna") == pytest.approx(expected, rel=1e-5, abs=1e-9)
 
 
 def test_of_several_acts_with_a_film_the_newest_taste_counts(catalogue: Session) -> None:
@@ -306,7 +300,7 @@ def test_of_several_acts_with_a_film_the_newest_taste_counts(catalogue: Session)
     act(catalogue, "anna", "watchlist", GODFATHER, days_ago=1)
     act(catalogue, "anna", "watched", GODFATHER)
     found = weights(catalogue, "anna")
-    assert found == pytest.approx(scaled({TOY_STORY: 1.0, MATRIX: -0.5, GODFATHER: 0.2}), rel=4e-3)
+    assert found == pytest.approx({TOY_STORY: 1.0, MATRIX: -0.5, GODFATHER: 0.2}, rel=4e-3)
 
 
 # Equal rows, equal answers
