@@ -14,9 +14,6 @@ from backend.config import Settings, get_settings
 from backend.database import get_engine
 from backend.feedback.imports import import_movielens
 from backend.migrations import migrate
-from backend.ml.vector_index import ensure_index
-from backend.operations.jobs import JobRunner
-from backend.operations.nightly import fetch_films, whole
 from backend.operations.record import Counts
 
 
@@ -46,6 +43,11 @@ def _load_ratings(path: Path) -> None:
 
 def _fetch_films(pages: int | None) -> None:
     """The job `ingest`, with more to say."""
+    # These take long to import, and a load from a file has no use for them.
+    from backend.ml.vector_index import ensure_index
+    from backend.operations.jobs import JobRunner
+    from backend.operations.nightly import fetch_films, whole
+
     settings = get_settings()
     TmdbConfig.from_settings(settings)
     migrate(get_engine())

@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 
 import movie_pipeline
 from backend import cli, config, database
+from backend.catalog.pipeline import BATCH
 from backend.catalog.tmdb import TmdbClient
 from backend.embedded_postgres import EmbeddedPostgres
+from backend.migrations import migrate
 from backend.ml.encoder import Encoder
 from backend.ml.pgvector_recommender import PgvectorRecommender
 from backend.operations import nightly
@@ -203,3 +205,27 @@ def test_a_run_that_is_ended_leaves_whole_batches(
     films = scalar(fresh, "SELECT count(*) FROM movies")
     assert films in (0, 100)
     assert scalar(fresh, "SELECT count(fetched_at) FROM movies") == films
+
+
+def test_a_load_that_is_killed_keeps_what_it_wrote_and_the_next_goes_on(
+    fresh: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f'{{"id": {number}, "title": "A film"}}\n' for number in range(1, 2 * BATCH)]
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    migrate(fresh)
+    with subprocess.Popen([sys.executable, str(ROOT / "movie_pipeline.py"), "--from-file", str(pipe)]) as process:
+        try:
+            with pipe.open("w", buffering=1) as file:
+                file.writelines(lines)
+                eventually(lambda: scalar(fresh, "SELECT count(*) FROM movies") > 0, "no film was loaded")
+                process.kill()
+                process.wait()
+        finally:
+            process.kill()
+    assert scalar(fresh, "SELECT count(*) FROM movies") == BATCH
+    whole = tmp_path / "whole.jsonl"
+    whole.write_text("".join(lines))
+    assert movie_pipeline.main(["--from-file", str(whole)]) == 0
+    said = f"whole.jsonl: {BATCH - 1:,} new, 0 changed, {BATCH:,} unchanged, 0 rejected"
+    assert said in capsys.readouterr().out.splitlines()

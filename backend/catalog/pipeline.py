@@ -19,7 +19,8 @@ from backend.catalog.tmdb import TmdbClient
 from backend.database import session_scope
 from backend.errors import TmdbError
 
-BATCH = 1000
+BATCH = 2500
+"""More would save little, and hold more in memory."""
 FETCH_BATCH = 100
 """Few films at a time, so that the best-known are there within seconds."""
 

@@ -1,15 +1,18 @@
 """The SQL over movies: upsert, detail, browse, what waits for an embedding."""
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import orjson
+import psycopg2
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, RowMapping, and_, func, not_, or_, select, text, true, tuple_
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from backend.catalog.copy_text import COLUMNS, copy_text
 from backend.catalog.filters import Filters, MovieRef
 from backend.catalog.records import MovieRecord
 from backend.errors import MovieNotFoundError
@@ -69,15 +72,17 @@ def upsert(
 ) -> Upserted:
     """Write a batch; only rows that differ are touched, the unknown never hides the known.
 
-    With `fetched_at`, the films' details were fetched from TMDB then: every row takes that, and a row that differs
-    in nothing else counts as unchanged and keeps its `updated_at`.
+    Of several records of one film the last counts. With `fetched_at`, the films' details were fetched from TMDB
+    then: every row takes that, and a row that differs in nothing else counts as unchanged and keeps its
+    `updated_at`. Not for a process that keeps to budgets: it can't COPY.
     """
     if not records:
         return Upserted()
     by_id = {record.id: record for record in records}
-    batch = orjson.dumps([by_id[number] for number in sorted(by_id)]).decode()
-    given = {"batch": batch, "source": source, "fetched_at": fetched_at}
-    written = session.execute(_UPSERT, given).scalars().all()
+    session.execute(_STAGE)
+    _copy(session, by_id.values())
+    written = session.execute(_UPSERT, {"source": source, "fetched_at": fetched_at}).scalars().all()
+    session.execute(_UNSTAGE)
     if fetched_at is not None and len(written) < len(by_id):
         session.execute(_MARK_FETCHED, {"ids": sorted(by_id), "fetched_at": fetched_at})
     new = sum(written)
@@ -234,9 +239,22 @@ def _pending(model: str) -> ColumnElement[bool]:
     )
 
 
+def _copy(session: Session, records: Iterable[MovieRecord]) -> None:
+    """Put films onto the stage."""
+    driver = session.connection().connection.driver_connection
+    assert driver is not None
+    try:
+        with driver.cursor() as cursor:
+            cursor.copy_expert(f"COPY arriving ({', '.join(COLUMNS)}) FROM STDIN", io.StringIO(copy_text(records)))
+    except psycopg2.Error as error:
+        # As SQLAlchemy does with what the driver raises, past which COPY has to go.
+        if driver.closed:
+            session.invalidate()
+        raise DBAPIError.instance("COPY arriving", None, error, psycopg2.Error, hide_parameters=True) from error
+
+
 def _upsert_sql() -> str:
-    names = [field.name for field in fields(MovieRecord)]
-    columns = ", ".join(names)
+    columns = ", ".join(COLUMNS)
     kept = {
         name: f"coalesce(nullif(excluded.{name}, '{{}}'), m.{name})"
         for name in ("genres", "keywords", "directors", "actors")
@@ -250,20 +268,34 @@ def _upsert_sql() -> str:
         "THEN excluded.vote_average ELSE m.vote_average END",
         "vote_count": "coalesce(nullif(excluded.vote_count, 0), m.vote_count)",
     }
-    values = [kept.get(name, f"coalesce(excluded.{name}, m.{name})") for name in names]
+    values = {name: kept.get(name, f"coalesce(excluded.{name}, m.{name})") for name in COLUMNS}
+    differs = (
+        f"(m.{', m.'.join(values)}, m.source) IS DISTINCT FROM ({', '.join(values.values())}, excluded.source)"
+    )
+    # What does not differ is left out before the conflict, which would lock its row and run its triggers. Looked
+    # up film by film: as a join, without statistics of the stage, it might come to read the whole catalogue.
+    # In the order of ids, so that loads which meet wait for one another, and never both.
     return f"""
         INSERT INTO movies AS m ({columns}, source, fetched_at)
-        SELECT {columns}, :source, CAST(:fetched_at AS timestamptz)
-        FROM json_populate_recordset(NULL::movies, :batch)
+        SELECT {columns}, source, fetched_at
+        FROM (SELECT *, CAST(:source AS text) AS source, CAST(:fetched_at AS timestamptz) AS fetched_at
+              FROM arriving) AS excluded
+        WHERE (SELECT {differs} FROM movies AS m WHERE m.id = excluded.id) IS NOT FALSE
+        ORDER BY id
         ON CONFLICT (id) DO UPDATE
-        SET {", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True) if name != "id")},
+        SET {", ".join(f"{name} = {value}" for name, value in values.items() if name != "id")},
             source = excluded.source, fetched_at = coalesce(excluded.fetched_at, m.fetched_at), updated_at = now()
-        WHERE (m.{", m.".join(names)}, m.source) IS DISTINCT FROM ({", ".join(values)}, excluded.source)
+        WHERE {differs}
         RETURNING (xmax = 0)::integer
     """  # noqa: S608 - built of column names only
 
 
+_STAGE = text(
+    f"CREATE TEMP TABLE arriving AS SELECT {', '.join(COLUMNS)} FROM movies WITH NO DATA"  # noqa: S608
+)
 _UPSERT = text(_upsert_sql())
+# At once, and not with the transaction, in which there may be another batch.
+_UNSTAGE = text("DROP TABLE arriving")
 
 _MARK_FETCHED = text("""
     UPDATE movies SET fetched_at = :fetched_at

@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import Engine, literal_column, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from backend.catalog import store
+from backend.catalog.copy_text import copy_text
 from backend.catalog.filters import NO_FILTERS, Filters, genre_name
 from backend.catalog.records import MAX_BIGINT, MAX_INTEGER, MOST_VOTES, MovieRecord
 from backend.catalog.store import (
@@ -168,6 +171,57 @@ def test_text_arrives_as_it_was(session: Session, odd: str) -> None:
     put(session, film(1, f"a{odd}z", overview=f"a{odd}z", genres=[odd, "NULL", ""], keywords=[odd]))
     stored = session.execute(text("SELECT title, overview, genres, keywords FROM movies")).one()
     assert stored == (f"a{odd}z", f"a{odd}z", [odd, "NULL", ""], [odd])
+
+
+@pytest.mark.parametrize(
+    "mark", ["\\N", "\\.", "\\", "\\t", "\\\\N", "\t", "\n\\.\n", "\r\n", "{}", '{"a"}', '\\"']
+)
+def test_text_that_is_a_mark_of_copy_is_text(session: Session, mark: str) -> None:
+    put(session, film(1, mark, overview=mark, keywords=[mark, mark], poster_path=mark), film(2, "The next"))
+    stored = session.execute(text("SELECT title, overview, keywords, poster_path FROM movies WHERE id = 1")).one()
+    assert stored == (mark, mark, [mark, mark], mark)
+    assert value(session, "title", 2) == "The next"
+
+
+def test_a_load_waits_for_nobody_where_it_changes_nothing(own_engine: Engine) -> None:
+    films = [film(number) for number in range(1, 4)]
+    with Session(own_engine) as setup, setup.begin():
+        put(setup, *films)
+    with Session(own_engine) as holding, Session(own_engine) as loading:
+        holding.execute(text("SELECT id FROM movies WHERE id < 3 FOR UPDATE"))
+        loading.execute(text("SET lock_timeout = '2s'"))
+        assert put(loading, *films[:2], film(3, "Another"), film(4)) == Upserted(new=1, changed=1, unchanged=2)
+
+
+def test_films_that_change_are_locked_in_the_order_of_their_ids(own_engine: Engine) -> None:
+    """Two loads that meet would otherwise each wait for the other."""
+    with Session(own_engine) as setup, setup.begin():
+        put(setup, *(film(number) for number in range(1, 4)))
+    with Session(own_engine) as holding, Session(own_engine) as loading:
+        holding.execute(text("SELECT id FROM movies WHERE id = 2 FOR UPDATE"))
+        loading.execute(text("SET lock_timeout = '100ms'"))
+        with pytest.raises(OperationalError):
+            put(loading, *(film(number, "Another") for number in (3, 2, 1)))
+        # Only one whose locks it took before it waited bears the mark of that.
+        marks = dict(holding.execute(text("SELECT id, xmax <> 0 FROM movies")).all())  # type: ignore[arg-type]
+        assert (marks[1], marks[3]) == (True, False)
+
+
+def test_a_server_that_goes_away_while_films_are_copied_is_a_failure_like_any_other(
+    own_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Session(own_engine) as session, Session(own_engine) as other:
+        pid = session.scalar(text("SELECT pg_backend_pid()"))
+
+        def cut_off(records: Any) -> str:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+            return copy_text(records)
+
+        with monkeypatch.context() as fault:
+            fault.setattr(store, "copy_text", cut_off)
+            with pytest.raises(OperationalError):
+                put(session, film(1))
+        assert put(session, film(1)) == Upserted(new=1)
 
 
 # Finding
