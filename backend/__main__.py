@@ -8,6 +8,10 @@ from backend import cli
 from backend.config import get_settings
 from backend.errors import SetupError
 
+HISTORY = 7
+"""Measurements of the index that its status shows."""
+SETTINGS = ("lists", "probes", "ef_search")
+
 
 def serve(arguments: argparse.Namespace) -> None:
     """Bring everything up and answer on HOST:PORT."""
@@ -67,19 +71,44 @@ def doctor(arguments: argparse.Namespace) -> None:
 def index_status(arguments: argparse.Namespace) -> None:
     """Show the vector index in force and its measured recall."""
     from backend.database import session_scope
-    from backend.ml.vector_index import status
+    from backend.ml.vector_index import history, status
 
     with session_scope() as session:
-        for name, value in status(session).items():
+        state, before = status(session), history(session, limit=HISTORY)
+        measured = state.pop("recall")
+        for name, value in state.items():
             print(f"{name}: {'-' if value is None else value}")
+        for one in measured:
+            asked = f"{one['answers']}, {one['sampled']}, {one['filters'] or 'no filters'}"
+            print(f"recall: {one['recall_at_10']:.3f} of {one['queries']} lists: {asked}")
+        for row in before:
+            set_to = [f"{name} {getattr(row, name)}" for name in SETTINGS if getattr(row, name) is not None]
+            found = ", ".join([row.kind, *set_to, f"{row.movies:,} films", f"recall@10 {row.recall_at_10:.3f}"])
+            print(f"{row.measured_at:%Y-%m-%d %H:%M} {row.event}: {found}")
 
 
 def index_build(arguments: argparse.Namespace) -> None:
-    """Build the index that the catalogue should have, measure its recall, and tune it."""
+    """Build the index that the catalogue should have, where it is not there yet; tune it, measure its recall."""
     from backend.database import get_engine
     from backend.ml.vector_index import ensure_index
 
-    print(ensure_index(get_engine(), get_settings(), rebuild=arguments.again))
+    print(ensure_index(get_engine(), get_settings()))
+
+
+def index_rebuild(arguments: argparse.Namespace) -> None:
+    """Build the index anew, beside the old one, which answers until then."""
+    from backend.database import get_engine
+    from backend.ml.vector_index import ensure_index
+
+    print(ensure_index(get_engine(), get_settings(), rebuild=True))
+
+
+def index_tune(arguments: argparse.Namespace) -> None:
+    """Find the least probes or ef_search that reach RECALL_TARGET anew, and let every session have them."""
+    from backend.database import get_engine
+    from backend.ml.vector_index import tune_index
+
+    print(tune_index(get_engine(), get_settings()))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -121,8 +150,11 @@ def build_parser() -> argparse.ArgumentParser:
     command = index.add_parser("status", help="the index in force", description=index_status.__doc__)
     command.set_defaults(run=index_status)
     command = index.add_parser("build", help="build what is due", description=index_build.__doc__)
-    command.add_argument("--again", action="store_true", help="build even where the index fits")
     command.set_defaults(run=index_build)
+    command = index.add_parser("tune", help="find its settings anew", description=index_tune.__doc__)
+    command.set_defaults(run=index_tune)
+    command = index.add_parser("rebuild", help="build even where it fits", description=index_rebuild.__doc__)
+    command.set_defaults(run=index_rebuild)
     return parser
 
 

@@ -77,6 +77,13 @@ class ModelError(SetupError):
     code = "embedding_model_unusable"
 
 
+class IndexBuildError(AppError):
+    """The new index is not whole; the old one stays."""
+
+    status = 500
+    code = "index_build_failed"
+
+
 class UsageError(AppError):
     """The command can't do what was asked."""
 

@@ -159,7 +159,7 @@ class PendingInteraction(Base):
 
 
 class IndexMeasurement(Base):
-    """What a build or a tuning of the vector index came to; the newest row is the one in force."""
+    """What was found with the vector index, after a build, a tuning, or as it was; the newest row is in force."""
 
     __tablename__ = "index_measurements"
 
@@ -171,6 +171,10 @@ class IndexMeasurement(Base):
     ef_search: Mapped[int | None]
     recall_at_10: Mapped[float] = mapped_column(Double)
     measured_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+    event: Mapped[str] = mapped_column(Text, server_default="build")
+    target: Mapped[float | None] = mapped_column(Double)
+    recalls: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class PeopleChange(Base):

@@ -7,8 +7,9 @@ from sqlalchemy import Connection, text
 from backend.migrations.versions import r0001_catalogue_and_taste as r0001
 from backend.migrations.versions import r0002_jobs_and_changes as r0002
 from backend.migrations.versions import r0003_item_factors as r0003
+from backend.migrations.versions import r0006_index_history as r0006
 
-MAKERS = (r0001.TABLES, r0001.INDEXES, r0002.TABLES, r0002.INDEXES, r0003.TABLES, r0003.INDEXES)
+MAKERS = (r0001.TABLES, r0001.INDEXES, r0002.TABLES, r0002.INDEXES, r0003.TABLES, r0003.INDEXES, r0006.TABLES)
 """What makes tables and indexes, in order, where they are not there yet."""
 
 Description = frozenset[object]

@@ -29,7 +29,7 @@ from backend.ml.film_table import Bools, FilmTable, Indexes
 from backend.ml.fold_in import Opinions, films_done, opinions
 from backend.ml.item_factors import ItemFactors, loudness
 from backend.ml.people_store import ACT, Acts, PeopleFile
-from backend.ml.similarity import CANDIDATES, SAME_COLLECTION, closeness, query
+from backend.ml.similarity import SAME_COLLECTION, closeness, query
 
 Floats = NDArray[np.float32]
 
@@ -90,7 +90,7 @@ class ArrayRecommender:
         acts = self._acts(user_id) if user_id is not None else None
         allowed = self._allowed(request.filters, acts, not_counting=NOT_SEEN)
         allowed[seed] = False
-        likeness, placed = self._likeness(seed, allowed, request.by)
+        likeness, placed = self._likeness(seed, request.by)
         if placed[seed]:
             answer = self._ranked(likeness, allowed & placed, request)
         else:
@@ -165,7 +165,7 @@ class ArrayRecommender:
         matching = self._by_quality(self._allowed(filters, None, not_counting=()))
         return [self.films.summary(int(i)) for i in matching[offset : offset + limit]], len(matching)
 
-    def _likeness(self, seed: int, allowed: Bools, by: By) -> tuple[Floats, Bools]:
+    def _likeness(self, seed: int, by: By) -> tuple[Floats, Bools]:
         """How like each film is to one, and of which films that is known: as `similar_statement`, in numpy."""
         unknown = not self.space.factors.known[seed]
         if self.understands_words and (by == "embedding" or unknown):
@@ -174,12 +174,9 @@ class ArrayRecommender:
         if unknown:
             return np.zeros(len(self.films), dtype=np.float32), factors.known
         likeness: Floats = factors.s @ query(factors.s[seed])
-        collection = self.films.same_collection(seed)
-        others = self._best(likeness, allowed & factors.known & ~collection, CANDIDATES)
-        looked_at = np.concatenate([np.flatnonzero(collection), others])
         if self.understands_words:
-            likeness[looked_at] += closeness(self.space.units[looked_at] @ self.space.units[seed])
-        likeness[collection] += SAME_COLLECTION
+            likeness += closeness(self.space.units @ self.space.units[seed])
+        likeness[self.films.same_collection(seed)] += SAME_COLLECTION
         return likeness, factors.known
 
     def _fold_in(self, taste: Opinions) -> "_Person":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from backend.feedback.weights import company_scale, history_scale
 from backend.ml.artefact import Artefact, Draft
+from backend.ml.index_plan import EXACT_LIMIT
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -34,8 +35,6 @@ BLOCKS = {
 """What a score is made of: learned from people, what is liked along with what, what films are like, and how well
 they are known and rated."""
 DIMENSIONS = 322
-WITHIN_REACH = 100
-"""What diversity chooses from; of a person's list, so many films have to be found without looking at all."""
 AT_ONCE = 64
 """People whose scores of all films are in memory at a time."""
 FILES = {part: f"{part}.npy" for part in ("p", "q", "s", "start", "known")}
@@ -61,18 +60,18 @@ class ItemFactors:
         """The indexes of the films that have a place, first those that come nearest to the top of anyone's list.
 
         Args:
-            people: shape (people, DIMENSIONS), some that stand for all. How near a film comes is the largest
-                difference between its score and that of a person's last film within reach.
+            people: shape (people, DIMENSIONS), some that stand for all. How near a film comes is the smallest rank
+                that any of them gives it; films that none has among the first EXACT_LIMIT come last.
         """
         here = np.flatnonzero(self.known)
-        if not len(here):
-            return here
-        nearest = np.full(len(here), -np.inf, dtype=np.float32)
+        first = min(len(here), EXACT_LIMIT)
+        nearest = np.full(len(here), first, dtype=np.intp)
         for begin in range(0, len(people), AT_ONCE):
-            scores = self.q[here] @ people[begin : begin + AT_ONCE].T
-            last = max(0, len(here) - WITHIN_REACH)
-            nearest = np.maximum(nearest, (scores - np.partition(scores, last, axis=0)[last]).max(axis=1))
-        ordered: NDArray[np.intp] = here[np.lexsort((here, -nearest))]
+            for scores in (self.q[here] @ people[begin : begin + AT_ONCE].T).T:
+                top = np.argpartition(-scores, first - 1)[:first]
+                top = top[np.lexsort((top, -scores[top]))]
+                nearest[top] = np.minimum(nearest[top], np.arange(first))
+        ordered: NDArray[np.intp] = here[np.lexsort((here, nearest))]
         return ordered
 
     def write(self, draft: Draft) -> None:

@@ -1,8 +1,10 @@
 """Layer 1: Postgres answers."""
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,22 +16,24 @@ from backend.catalog.store import browse, coverage, find_refs, get_detail
 from backend.config import PACKAGED_MODEL, Settings, get_settings
 from backend.errors import MovieNotFoundError
 from backend.feedback.weights import interaction_weight
-from backend.ml.answer import NOT_SEEN, Answer, Request, Rows, Source, Verdict, Window
+from backend.ml.answer import NOT_SEEN, Answer, By, Request, Rows, Source, Verdict, Window
 from backend.ml.diversity import Calibration, page_order
 from backend.ml.explain import Contributions, Terms, explain_by_taste, shared_facts, with_words_as_reason
 from backend.ml.item_factors import loudness
-from backend.ml.pgvector_statements import (
-    Scope,
-    facts_statement,
-    recommendation_statement,
-    search_statement,
-    similar_statement,
-    worded_statement,
-)
+from backend.ml.list_statements import Scope
+from backend.ml.pgvector_statements import recommendation_statement, similar_statement
+from backend.ml.prepared_statements import run_prepared
+from backend.ml.search_statements import facts_statement, search_statement, worded_statement
 from backend.ml.taste_statements import Taste, Vector384
 from backend.ml.taste_store import received, stacked
 from backend.ml.verdict_statements import FAILS, verdict_statement
 from backend.models import EMBEDDING_DIMENSION, Movie
+
+Find = Callable[[Window], Rows]
+"""What runs the statement of a list for some of its rows."""
+
+NO_VECTOR = memoryview(bytes(4 + 4 * EMBEDDING_DIMENSION))
+"""Zeros, as the server would send them."""
 
 DECADE = re.compile(r"\b(19|20)?([0-9]0)'?s\b", re.IGNORECASE)
 
@@ -83,11 +87,12 @@ class PgvectorRecommender:
 
     def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
         """Films like one film; with `user_id`, none that this person has seen or rejected."""
-        scope = self._scope(request, unless_done_by=user_id, not_counting=NOT_SEEN)
-        answer = self._answer(lambda window: similar_statement(ref, scope, window, by=request.by), request)
+        scope = self._scope(request, not_counting=NOT_SEEN)
+        find = partial(run_prepared, self.db, _similar_to, (ref, user_id), scope)
+        answer = self._answer(partial(find, request.by), request)
         if answer.source == "popular" and request.by == "best":
             # Nothing is learned of it yet: what it tells by itself is better than what is popular.
-            answer = self._answer(lambda window: similar_statement(ref, scope, window, by="embedding"), request)
+            answer = self._answer(partial(find, "embedding"), request)
         if not answer.rows:
             get_detail(self.db, ref, include_adult=self.config.include_adult)
         if request.explain:
@@ -96,7 +101,12 @@ class PgvectorRecommender:
 
     def recommend(self, user_id: str, request: Request) -> Answer:
         """What a person may like: by what they did, or popular films where that says nothing."""
-        return self._recommend(Taste.of_person(user_id), self._scope(request, unless_done_by=user_id), request)
+        answer = self._answer(
+            partial(run_prepared, self.db, _for_person, (user_id,), self._scope(request)), request
+        )
+        if request.explain:
+            self._explain_by_taste(Taste.of_person(user_id), answer.rows)
+        return answer
 
     def why(self, user_id: str, ref: MovieRef, request: Request) -> Verdict:
         """Why a film is, or is not, among the first `request.n`. Raises MovieNotFoundError."""
@@ -140,9 +150,14 @@ class PgvectorRecommender:
         taste = Taste.of_films(dict(sorted(weights.items())))
         unknown = [ref for ref in (*liked, *disliked) if ref not in ids]
         if meaning is not None:
-            answer = self._answer(lambda window: worded_statement(taste, meaning, scope, window), request)
+            answer = self._answer(
+                lambda window: self._rows(worded_statement(taste, meaning, scope, window)), request
+            )
             return with_words_as_reason(answer, request), unknown
-        return self._recommend(taste, scope, request), unknown
+        answer = self._answer(lambda window: self._rows(recommendation_statement(taste, scope, window)), request)
+        if request.explain:
+            self._explain_by_taste(taste, answer.rows)
+        return answer, unknown
 
     def detail(self, ref: MovieRef) -> dict[str, Any]:
         """All that is known of one film. Raises MovieNotFoundError."""
@@ -174,27 +189,21 @@ class PgvectorRecommender:
             **limits,
         )
 
-    def _recommend(self, taste: Taste, scope: Scope, request: Request) -> Answer:
-        answer = self._answer(lambda window: recommendation_statement(taste, scope, window), request)
-        if request.explain:
-            self._explain_by_taste(taste, answer.rows)
-        return answer
-
-    def _answer(self, statement: Callable[[Window], Select[Any]], request: Request) -> Answer:
+    def _answer(self, find: Find, request: Request) -> Answer:
         window = request.window
-        rows = self._rows(statement(window))
+        rows = find(window)
         by_place = not rows or rows[0]["version"] is not None
         if len(rows) < window.limit and by_place and not request.filters.narrows:
             # The list ends here, or an index that knows nothing of what is left out came up short.
-            rows = self._rows(statement(replace(window, exact=True)))
+            rows = find(replace(window, exact=True))
         if not rows and window.offset:
             # Past the end: its beginning tells how long the list is, and where it comes from.
-            beginning = self._answer(statement, replace(request, n=1, page=1, diversity_boost=0.0))
+            beginning = self._answer(find, replace(request, n=1, page=1, diversity_boost=0.0))
             return replace(beginning, rows=[])
         source: Source = rows[0]["source"] if rows else "pgvector"
         version = rows[0]["version"] if rows else None
         total = rows[0]["total"] if rows else None
-        if request.diversity_boost:
+        if rows and request.diversity_boost:
             rows = _diversify(rows, request)
         return Answer(
             rows=rows,
@@ -228,6 +237,15 @@ class PgvectorRecommender:
         return [(movies[row["id"]], row["score"]) for row in rows]
 
 
+def _similar_to(ref: MovieRef, user_id: str | None, scope: Scope, by: By, window: Window) -> Select[Any]:
+    return similar_statement(ref, replace(scope, unless_done_by=user_id), window, by=by)
+
+
+def _for_person(user_id: str, scope: Scope, window: Window) -> Select[Any]:
+    scope = replace(scope, unless_done_by=user_id)
+    return recommendation_statement(Taste.of_person(user_id), scope, window)
+
+
 def _made_of(scores: Mapping[int, float], terms: Sequence[Row[Any]]) -> dict[int, Contributions]:
     """By film, of the rows of `Taste.terms_statement`; empty before the first training."""
     ordered = sorted(terms, key=lambda row: row.movie_id)
@@ -248,9 +266,12 @@ def _made_of(scores: Mapping[int, float], terms: Sequence[Row[Any]]) -> dict[int
 
 def _diversify(rows: Rows, request: Request) -> Rows:
     relevance = np.array([row["score"] for row in rows], dtype=np.float32)
-    vectors = np.array([vector_of(row.pop("vector")) for row in rows])
+    sent = [row.pop("vector") for row in rows]
+    vectors = stacked([NO_VECTOR if one is None else one for one in sent])
     taste = [row.pop("taste", None) for row in rows]
-    calibration = Calibration.of(taste[0], [row["genres"] for row in rows]) if taste and taste[0] else None
+    # Every row says the same.
+    known = json.loads(taste[0]) if taste[0] else None
+    calibration = Calibration.of(known, [row["genres"] for row in rows]) if known else None
     return [rows[i] for i in page_order(relevance, vectors, request, calibration)]
 
 

@@ -1,62 +1,49 @@
-"""The statements of the Postgres layer: each of them is a whole answer."""
+"""The two statements that the Postgres layer serves by: each of them is a whole answer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
-from pgvector.sqlalchemy import Vector
+from pgvector.sqlalchemy import HALFVEC, Vector
 from sqlalchemy import (
     CTE,
     ColumnElement,
-    Integer,
     ScalarSelect,
     Select,
     Subquery,
+    Text,
     and_,
     case,
     cast,
+    exists,
     false,
     func,
     literal,
     not_,
-    null,
     or_,
     select,
+    true,
     union_all,
 )
 
-from backend.catalog.filters import NO_FILTERS, Filters, MovieRef
-from backend.catalog.store import SUMMARY_COLUMNS, filter_conditions, movie_is, movie_is_not, visible
-from backend.ml.answer import LIST_END, NOT_A_VERDICT, QUALITY_SCALE, By, Window
-from backend.ml.similarity import CANDIDATES, CLOSE, CLOSE_FROM, PRIOR, SAME_COLLECTION
-from backend.ml.taste_statements import Taste, Vector384
-from backend.ml.taste_store import FACTORS
-from backend.ml.vector_index import EXACT_LIMIT
-from backend.models import EMBEDDING_DIMENSION, Interaction, Movie, User
+from backend.catalog.filters import MovieRef
+from backend.catalog.store import movie_is, visible
+from backend.ml.answer import By, Window
+from backend.ml.embedding_statements import close_films, nearest
+from backend.ml.list_statements import Scope, length, list_statement, materialized, popular_films
+from backend.ml.similarity import CLOSE, CLOSE_FROM, PRIOR, SAME_COLLECTION
+from backend.ml.taste_statements import Taste
+from backend.ml.taste_store import FACTORS, LIKENESS, WITHIN_REACH
+from backend.models import Movie
 
-
-@dataclass(frozen=True, kw_only=True)
-class Scope:
-    """The films that a list may hold."""
-
-    model: str
-    include_adult: bool
-    filters: Filters = NO_FILTERS
-    without: tuple[int, ...] = ()
-    """Films by TMDB id, beside those that the filters leave out."""
-    unless_done_by: str | None = None
-    """A person, by external id, whose films are left out …"""
-    not_counting: tuple[str, ...] = NOT_A_VERDICT
-    """… but for interactions of these kinds."""
-
-    def condition(self) -> ColumnElement[bool]:
-        """All of it, as a condition on `movies`."""
-        conditions = [visible(include_adult=self.include_adult), filter_conditions(self.filters)]
-        if self.without:
-            conditions.append(Movie.id.not_in(self.without))
-        if self.unless_done_by is not None:
-            conditions.append(Movie.id.not_in(_films_of(self.unless_done_by, self.not_counting)))
-        return and_(*conditions)
+FIRST = 50
+"""The end of a list's beginning, which is found among few films: hardly anyone asks for more."""
+CANDIDATES, CLOSE_CANDIDATES = 100, 51
+"""Of the films nearest by `s`, and of those nearest by their embeddings, so many are compared exactly …"""
+MANY_CANDIDATES, MANY_CLOSE_CANDIDATES = 700, 200
+"""… and so many for what comes after the beginning."""
+SPARE = 20
+"""So many more than are asked for are found of what a person may like: some are adult, and in half precision some
+stand in another order."""
 
 
 def similar_statement(ref: MovieRef, scope: Scope, window: Window, *, by: By) -> Select[Any]:
@@ -64,268 +51,157 @@ def similar_statement(ref: MovieRef, scope: Scope, window: Window, *, by: By) ->
 
     By embedding it is the cosine of the embeddings, by best what `ml/similarity.py` says.
     """
-    seed = select(Movie.genres, Movie.collection)
-    found = seed.where(movie_is(ref), visible(include_adult=scope.include_adult)).limit(1).cte("seed")
-    genres = select(found.c.genres).scalar_subquery()
-    kindred = or_(func.cardinality(genres) == 0, Movie.genres.bool_op("&&")(genres))
-    collection = select(found.c.collection).scalar_subquery()
-    ranking = _by_embedding(ref, scope) if by == "embedding" else _by_likeness(ref, collection, scope)
-    placed = select(ranking.place.is_not(None)).scalar_subquery()
+    seed = _Seed.of(ref, scope)
+    by_embedding = by == "embedding"
+    place = seed.embedding if by_embedding else seed.asking
+    has_place = Movie.embedding_model == scope.model if by_embedding else _HAS_LIKENESS
     # NULL, and so false, where there is no such film.
-    other = and_(
-        scope.condition(), movie_is_not(ref), select(func.count() > 0).select_from(found).scalar_subquery()
-    )
-    near, popular = and_(other, placed), and_(other, kindred, not_(placed))
-    return _list_of(ranking, near, popular, scope, window)
+    others = and_(scope.condition(), Movie.id != seed.id)
+    near = and_(others, place.is_not(None))
+    kindred = or_(func.cardinality(seed.genres) == 0, Movie.genres.bool_op("&&")(seed.genres))
+    popular = and_(others, kindred, place.is_(None))
+    if by_embedding:
+        ranked = _by_embedding(seed, and_(near, has_place), scope, window)
+    else:
+        ranked = _by_likeness(seed, near, scope, window)
+    alike, favourites = (select(Movie.id).where(films) for films in (and_(near, has_place), popular))
+    total = case((place.is_not(None), length(alike, scope)), else_=length(favourites, scope))
+    return list_statement([popular_films(popular, window), ranked], total, scope, window)
 
 
 def recommendation_statement(taste: Taste, scope: Scope, window: Window) -> Select[Any]:
     """Films by their product with a person, who is folded in here; popular ones before the first training."""
-    person = taste.profile_statement().cte("person")
+    person = materialized(taste.profile_statement(), "person")
     place = select(person.c.vector).scalar_subquery()
     personal = select(person.c.personal).scalar_subquery()
-    source = case((personal, literal("pgvector")), else_=literal("popular"))
-    distance, first = FACTORS.c.q.max_inner_product(place), FACTORS.c.reach < EXACT_LIMIT
-    ranking = Ranking(place, distance, FACTORS.c.version, source, first=first)
-    listed = _list_of(ranking, scope.condition(), and_(scope.condition(), place.is_(None)), scope, window)
+    source = case((personal, literal("pgvector")), else_=literal("popular")).label("source")
+    distance, films = FACTORS.c.q.max_inner_product(place), window.offset + window.limit
+    ranked = select(Movie.id, (-distance).label("score"), source, FACTORS.c.version, false().label("ahead"))
+    if window.exact or scope.filters.narrows:
+        ranked = ranked.join_from(FACTORS, Movie, Movie.id == FACTORS.c.movie_id).where(scope.condition())
+    else:
+        found = _within_reach(place, scope, limit=films + SPARE)
+        ranked = ranked.join_from(found, FACTORS, FACTORS.c.movie_id == found.c.movie_id)
+        ranked = ranked.join(Movie, Movie.id == found.c.movie_id).where(scope.shown())
+    ranked = ranked.order_by(distance, Movie.id).limit(films)
+    popular = and_(scope.condition(), place.is_(None))
+    placed = select(Movie.id).join(FACTORS, FACTORS.c.movie_id == Movie.id).where(scope.condition())
+    total = case((place.is_not(None), length(placed, scope)), else_=length(select(Movie.id).where(popular), scope))
+    listed = list_statement([popular_films(popular, window), ranked], total, scope, window)
     # What the order by diversity needs of the person comes along.
-    return (
-        listed.add_columns(taste.genres_statement().scalar_subquery().label("taste")) if window.vectors else listed
-    )
-
-
-def worded_statement(taste: Taste, words: Vector384, scope: Scope, window: Window) -> Select[Any]:
-    """The films nearest in meaning to some words, that order fused with the order by taste.
-
-    Reciprocal rank fusion with its usual constant 60; the words count twice, for they were asked for now, and
-    alone where nothing is liked.
-    """
-    person = taste.profile_statement().cte("person")
-    place = select(person.c.vector).scalar_subquery()
-    meant = _ranked_by_meaning(words, scope, limit=LIST_END)
-    by_taste = func.row_number().over(order_by=(FACTORS.c.q.max_inner_product(place), meant.c.id))
-    taste_counts = case((select(person.c.personal).scalar_subquery(), 1.0), else_=0.0)
-    fused = (
-        select(meant.c.id, (2.0 / (60 + meant.c.rank) + taste_counts / (60 + by_taste)).label("score"))
-        .outerjoin_from(meant, FACTORS, FACTORS.c.movie_id == meant.c.id)
-        .subquery("fused")
-    )
-    total = null() if scope.filters.narrows else func.count().over()
-    return (
-        select(*_columns(scope, window), fused.c.score, literal("pgvector").label("source"))
-        .add_columns(null().label("version"), total.label("total"))
-        .join(fused, fused.c.id == Movie.id)
-        .order_by(fused.c.score.desc(), Movie.id)
-        .limit(window.limit)
-        .offset(window.offset)
-    )
-
-
-def search_statement(
-    title_query: str, title: str, meaning: Vector384 | None, scope: Scope, *, limit: int, offset: int
-) -> Select[*tuple[Any, ...]]:
-    """Films by title and by meaning, the two orders fused.
-
-    Reciprocal rank fusion (Cormack et al. 2009) with its usual constant 60; a title that matches counts three
-    times, and one that is the very same stands before all others.
-    """
-    titled = _ranked_by_title(title_query, title, scope)
-    parts = [select(titled.c.id, (cast(titled.c.same, Integer) + 3.0 / (60 + titled.c.rank)).label("score"))]
-    if meaning is not None:
-        meant = _ranked_by_meaning(meaning, scope)
-        parts.append(select(meant.c.id, (1.0 / (60 + meant.c.rank)).label("score")))
-    hits = union_all(*parts).subquery()
-    fused = select(hits.c.id, func.sum(hits.c.score).label("score")).group_by(hits.c.id).subquery()
-    return (
-        select(*SUMMARY_COLUMNS, fused.c.score, func.count().over().label("total"))
-        .join(fused, fused.c.id == Movie.id)
-        .order_by(fused.c.score.desc(), Movie.quality.desc(), Movie.id)
-        .limit(limit)
-        .offset(offset)
-    )
-
-
-def facts_statement(ids: Sequence[int], ref: MovieRef | None = None) -> Select[*tuple[Any, ...]]:
-    """What explanations compare: of these films, and of the one that they were found by."""
-    wanted = Movie.id.in_(ids)
-    return select(
-        Movie.id,
-        Movie.imdb_id,
-        Movie.title,
-        Movie.genres,
-        Movie.keywords,
-        Movie.directors,
-        Movie.actors,
-        Movie.collection,
-    ).where(wanted if ref is None else or_(wanted, movie_is(ref)))
-
-
-def _films_of(user_id: str, not_counting: Sequence[str]) -> Select[int]:
-    films = select(Interaction.movie_id).join(User, User.id == Interaction.user_id)
-    return films.where(User.external_id == user_id, Interaction.kind.not_in(not_counting))
-
-
-_US = literal("pgvector")
+    # As text: it stands in each row, and the driver would read JSON as often.
+    genres = cast(taste.genres_statement().scalar_subquery(), Text).label("taste")
+    return listed.add_columns(genres) if window.vectors else listed
 
 
 @dataclass(frozen=True)
-class Ranking:
-    """How films are ordered: by the distance of the place of each to a place."""
+class _Seed:
+    """The film that others are compared with: read once, each value of it NULL where there is none."""
 
-    place: ScalarSelect[Any]
-    distance: ColumnElement[Any]
-    version: ColumnElement[Any]
-    """By which numbers."""
-    source: ColumnElement[Any]
-    bias: float = 0.0
-    """What makes a score of the negative distance."""
-    current: ColumnElement[bool] | None = None
-    """Which films have an embedding to be ranked by; where it is left out, they are ranked by their factors."""
-    first: ColumnElement[bool] | None = None
-    """Which films a search that may miss some looks through, where no index finds the nearest."""
-    favoured: ColumnElement[bool] | None = None
-    """Films to which a bonus is added; so few that they are compared one by one."""
-    bonus: float = 0.0
-    closeness: ColumnElement[Any] | None = None
-    """What is added to the score of the first CANDIDATES."""
+    id: ScalarSelect[Any]
+    genres: ScalarSelect[Any]
+    collection: ScalarSelect[Any]
+    embedding: ScalarSelect[Any]
+    asking: ScalarSelect[Any]
+    """What `s` of others is multiplied by: `similarity.query`."""
+    around: ScalarSelect[Any]
+    """Around which the places of the films of the greatest products lie: see `similarity.places`."""
 
-
-def _by_embedding(ref: MovieRef, scope: Scope) -> Ranking:
-    place = select(Movie.embedding).where(movie_is(ref), Movie.embedding_model == scope.model).limit(1)
-    vector = place.scalar_subquery()
-    current = Movie.embedding_model == scope.model
-    return Ranking(
-        vector, Movie.embedding.cosine_distance(vector), literal(scope.model), _US, bias=1.0, current=current
-    )
+    @classmethod
+    def of(cls, ref: MovieRef, scope: Scope) -> "_Seed":
+        current = case((Movie.embedding_model == scope.model, Movie.embedding))
+        asking, around = (_with_prior(LIKENESS.c.s, prior) for prior in (1.0, 0.0))
+        values = {"embedding": current, "asking": asking, "around": cast(around, HALFVEC())}
+        plain = (Movie.id, Movie.genres, Movie.collection)
+        found = select(*plain, *(value.label(name) for name, value in values.items()))
+        found = found.outerjoin_from(Movie, LIKENESS, LIKENESS.c.movie_id == Movie.id)
+        found = found.where(movie_is(ref), visible(include_adult=scope.include_adult)).limit(1)
+        seed = materialized(found, "seed")
+        return cls(*(select(seed.c[field.name]).scalar_subquery() for field in fields(cls)))
 
 
-def _by_likeness(ref: MovieRef, collection: ScalarSelect[Any], scope: Scope) -> Ranking:
-    # As `similarity.query` has it: what speaks for a film whatever it is compared with counts whole.
-    before = func.subvector(FACTORS.c.s, 1, PRIOR)
-    after = func.subvector(FACTORS.c.s, PRIOR + 2, func.vector_dims(FACTORS.c.s) - PRIOR - 1)
-    asking = before.op("||")(cast([1.0], Vector(1))).op("||")(after)
-    place = select(asking).join_from(FACTORS, Movie, Movie.id == FACTORS.c.movie_id).where(movie_is(ref)).limit(1)
-    vector = place.scalar_subquery()
-    distance = FACTORS.c.s.max_inner_product(vector)
-    same = Movie.collection == collection
-    return Ranking(
-        vector,
-        distance,
-        FACTORS.c.version,
-        _US,
-        favoured=same,
-        bonus=SAME_COLLECTION,
-        closeness=_closeness(ref, scope),
-    )
+def _with_prior(s: ColumnElement[Any], prior: float) -> ColumnElement[Any]:
+    before, after = func.subvector(s, 1, PRIOR), func.subvector(s, PRIOR + 2, func.vector_dims(s) - PRIOR - 1)
+    return before.op("||")(cast([prior], Vector(1))).op("||", return_type=Vector())(after)
 
 
-def _closeness(ref: MovieRef, scope: Scope) -> ColumnElement[Any]:
-    """As `similarity.closeness` has it."""
-    place = select(Movie.embedding).where(movie_is(ref), Movie.embedding_model == scope.model).limit(1)
-    cosine = 1 - Movie.embedding.cosine_distance(place.scalar_subquery())
-    comparable = case((Movie.embedding_model == scope.model, cosine))
-    return CLOSE * func.greatest(func.coalesce(comparable, 0.0) - CLOSE_FROM, 0.0)
+_HAS_LIKENESS = exists().where(LIKENESS.c.movie_id == Movie.id)
 
 
-def _nearest(ranking: Ranking, condition: ColumnElement[bool], scope: Scope, window: Window) -> Select[Any]:
-    """Candidates by distance: the bare operator, so that the index can be used, unless exact."""
-    score = (ranking.bias - ranking.distance).label("score")
-    columns = _columns(scope, window)
-    if ranking.closeness is not None:
-        columns.append(ranking.closeness.label("closeness"))
-    nearest = select(*columns, score, ranking.source.label("source"), ranking.version.label("version"))
-    if ranking.current is None:
-        nearest = nearest.join_from(FACTORS, Movie, Movie.id == FACTORS.c.movie_id).where(condition)
-    else:
-        nearest = nearest.where(condition, ranking.current)
-    # An index knows nothing of filters and would come up short: what is filtered is searched exactly.
+def _by_embedding(seed: _Seed, condition: ColumnElement[bool], scope: Scope, window: Window) -> Select[Any]:
     exact = window.exact or scope.filters.narrows
-    order = ranking.distance + 0 if exact else ranking.distance
-    if ranking.first is not None and not exact:
-        nearest = nearest.where(ranking.first)
-    rows = window.offset + window.limit
-    if ranking.closeness is None:
-        return nearest.order_by(order).limit(rows)
-    return _looked_at_closely(nearest.order_by(order).limit(max(rows, CANDIDATES)).subquery(), window)
+    near = nearest(seed.embedding, condition, limit=window.offset + window.limit, exact=exact).subquery("nearest")
+    told = (literal("pgvector").label("source"), literal(scope.model).label("version"), false().label("ahead"))
+    return select(near.c.id, (1 - near.c.distance).label("score"), *told)
 
 
-def _looked_at_closely(nearest: Subquery, window: Window) -> Select[Any]:
-    """The first of the nearest raised by how close they are; the others stay behind them."""
-    rank = func.row_number().over(order_by=(nearest.c.score.desc(), nearest.c.id))
-    score = (nearest.c.score + case((rank <= CANDIDATES, nearest.c.closeness), else_=0.0)).label("score")
-    shown = [column for column in nearest.c if column.key not in ("score", "closeness", "source", "version")]
-    closely = select(*shown, score, nearest.c.source, nearest.c.version)
-    return closely.order_by(score.desc(), nearest.c.id).limit(window.offset + window.limit)
-
-
-def _popular(condition: ColumnElement[bool], scope: Scope, window: Window) -> Select[Any]:
-    score = (Movie.quality / QUALITY_SCALE).label("score")
-    popular = select(*_columns(scope, window), score, literal("popular").label("source"), null().label("version"))
-    return popular.where(condition).order_by(Movie.quality.desc(), Movie.id).limit(window.offset + window.limit)
-
-
-def _columns(scope: Scope, window: Window) -> list[ColumnElement[Any]]:
-    columns: list[Any] = list(SUMMARY_COLUMNS)
-    if window.vectors:
-        columns.append(
-            case((Movie.embedding_model == scope.model, func.vector_send(Movie.embedding))).label("vector")
-        )
-    return columns
-
-
-def _list_of(
-    ranking: Ranking, near: ColumnElement[bool], popular: ColumnElement[bool], scope: Scope, window: Window
-) -> Select[Any]:
-    """Either the near or the popular. Sorted once more: an index scan may come back slightly out of order."""
-    parts = {"popular": _popular(popular, scope, window)}
-    if ranking.favoured is None:
-        parts["nearest"] = _nearest(ranking, near, scope, window)
-    else:
-        parts["nearest"] = _nearest(
-            ranking, and_(near, not_(func.coalesce(ranking.favoured, false()))), scope, window
-        )
-        raised, each = replace(ranking, bias=ranking.bias + ranking.bonus), replace(window, exact=True)
-        parts["favoured"] = _nearest(raised, and_(near, ranking.favoured), scope, each)
-    rows = union_all(*(select(part.subquery(name)) for name, part in parts.items())).subquery("rows")
+def _by_likeness(seed: _Seed, condition: ColumnElement[bool], scope: Scope, window: Window) -> Select[Any]:
+    """All of them compared exactly, or of many those that indexes find."""
+    films = window.offset + window.limit
+    cosine = case((Movie.embedding_model == scope.model, 1 - Movie.embedding.cosine_distance(seed.embedding)))
+    close = CLOSE * func.greatest(func.coalesce(cosine, 0.0) - CLOSE_FROM, 0.0)
+    same = case((Movie.collection == seed.collection, SAME_COLLECTION), else_=0.0)
+    score = (close + same - LIKENESS.c.s.max_inner_product(seed.asking)).label("score")
+    told = (score, literal("pgvector").label("source"), LIKENESS.c.version)
+    if window.exact or scope.filters.narrows:
+        every = select(Movie.id, *told, false().label("ahead"))
+        every = every.join_from(LIKENESS, Movie, Movie.id == LIKENESS.c.movie_id).where(condition)
+        return every.order_by(score.desc(), Movie.id).limit(films)
+    found = _candidates(seed, scope, many=films > FIRST)
+    some = select(Movie.id, *told, found.c.early).where(condition)
+    some = some.join_from(found, LIKENESS, LIKENESS.c.movie_id == found.c.id).join(Movie, Movie.id == found.c.id)
+    if films <= FIRST:
+        scored = some.order_by(score.desc(), Movie.id).limit(films).subquery("scored")
+        return select(*_without_early(scored), false().label("ahead"))
+    scored = some.subquery("scored")
+    rank = func.row_number().over(partition_by=scored.c.early, order_by=(scored.c.score.desc(), scored.c.id))
+    ahead = and_(scored.c.early, rank <= FIRST).label("ahead")
     return (
-        select(rows, _length(ranking, near, popular, scope).label("total"))
-        .order_by(rows.c.score.desc(), rows.c.id)
-        .limit(window.limit)
-        .offset(window.offset)
+        select(*_without_early(scored), ahead)
+        .order_by(ahead.desc(), scored.c.score.desc(), scored.c.id)
+        .limit(films)
     )
 
 
-def _length(
-    ranking: Ranking, near: ColumnElement[bool], popular: ColumnElement[bool], scope: Scope
-) -> ColumnElement[Any]:
-    """How long an unfiltered list is, without counting beyond its end."""
-    if scope.filters.narrows:
-        return null()
-    some = select(Movie.id)
-    has_place = ranking.current
-    if has_place is None:
-        has_place = FACTORS.c.movie_id.is_not(None)
-        some = some.outerjoin(FACTORS, FACTORS.c.movie_id == Movie.id)
-    some = some.where(or_(and_(near, has_place), popular))
-    return select(func.count()).select_from(some.limit(LIST_END).subquery()).scalar_subquery()
+def _without_early(scored: Subquery) -> list[ColumnElement[Any]]:
+    return [column for column in scored.c if column.key != "early"]
 
 
-def _ranked_by_title(title_query: str, title: str, scope: Scope) -> CTE:
-    document = func.to_tsvector("simple", Movie.title + " " + func.coalesce(Movie.original_title, ""))
-    matches = document.bool_op("@@")(func.to_tsquery("simple", title_query))
-    same = func.lower(Movie.title) == title.lower()
-    order = (same.desc(), Movie.quality.desc(), Movie.id)
-    rank = func.row_number().over(order_by=order).label("rank")
-    ranked = select(Movie.id, rank, same.label("same")).where(matches, scope.condition())
-    return ranked.order_by(*order).limit(LIST_END).cte("titled")
+def _candidates(seed: _Seed, scope: Scope, *, many: bool) -> CTE:
+    """The ids of the films to compare, and whether each is found `early`: among few too.
+
+    What comes first in a list is chosen from those, so that a list does not change where one looks further down.
+    A small catalogue has no index over `s`: all of it is compared.
+    """
+    near_limit, close_limit = (MANY_CANDIDATES, MANY_CLOSE_CANDIDATES) if many else (CANDIDATES, CLOSE_CANDIDATES)
+    distance = LIKENESS.c.place.l2_distance(seed.around)
+    near = select(LIKENESS.c.movie_id.label("id"), distance.label("distance"))
+    near = near.where(LIKENESS.c.indexed, seed.asking.is_not(None), scope.not_left_out(LIKENESS.c.movie_id))
+    indexed = select(LIKENESS.c.indexed).limit(1).scalar_subquery()
+    wanted = and_(indexed, seed.asking.is_not(None), seed.embedding.is_not(None))
+    close = select(close_films(seed.embedding, limit=close_limit)).where(wanted)
+    found = union_all(
+        _among_the_first(near.order_by(distance).limit(near_limit), CANDIDATES),
+        _among_the_first(close, CLOSE_CANDIDATES),
+        select(Movie.id, true()).where(Movie.collection == seed.collection),
+        select(LIKENESS.c.movie_id, true()).where(not_(LIKENESS.c.indexed)),
+    ).subquery()
+    early = func.bool_or(found.c.early).label("early")
+    return materialized(select(found.c.id, early).group_by(found.c.id), "found")
 
 
-def _ranked_by_meaning(meaning: Vector384, scope: Scope, *, limit: int = 100) -> CTE:
-    vector = select(cast(meaning.tolist(), Vector(EMBEDDING_DIMENSION))).scalar_subquery()
-    distance = Movie.embedding.cosine_distance(vector)
-    nearest = select(Movie.id, distance.label("distance"))
-    nearest = nearest.where(scope.condition(), Movie.embedding_model == scope.model)
-    exact = scope.filters.narrows
-    near = nearest.order_by(distance + 0 if exact else distance).limit(limit).subquery()
-    rank = func.row_number().over(order_by=(near.c.distance, near.c.id)).label("rank")
-    return select(near.c.id, rank).cte("meant")
+def _among_the_first(films: Select[Any], count: int) -> Select[Any]:
+    rows = films.subquery()
+    rank = func.row_number().over(order_by=(rows.c.distance, rows.c.id))
+    return select(rows.c.id, (rank <= count).label("early"))
+
+
+def _within_reach(place: ScalarSelect[Any], scope: Scope, *, limit: int) -> CTE:
+    """The ids of the first films for a person, of those that come first for anyone.
+
+    At length one everybody lies in the range of half precision.
+    """
+    halved = select(cast(func.l2_normalize(place), HALFVEC())).scalar_subquery()
+    distance = WITHIN_REACH.c.q.max_inner_product(halved)
+    films = select(WITHIN_REACH.c.movie_id).where(scope.not_left_out(WITHIN_REACH.c.movie_id))
+    return materialized(films.order_by(distance, WITHIN_REACH.c.movie_id).limit(limit), "first")

@@ -7,9 +7,10 @@ are interactions whether the same people like both. Every kernel is an inner pro
 
     similarity(i, j) = query(s_i) . s_j
 
-where `query` only replaces the coordinate that holds what speaks for a film whatever it is compared with. So the
-nearest films are one maximum-inner-product query over an index. What so few dimensions blur is then added exactly:
-to the CANDIDATES that this finds the `closeness` of the embeddings, and SAME_COLLECTION wherever it applies.
+where `query` only replaces the coordinate that holds what speaks for a film whatever it is compared with. What so
+few dimensions blur is then added, for every film: the `closeness` of the embeddings, and SAME_COLLECTION where it
+applies. The nearest by the first and the nearest by the second are found by an index each, for the first over
+`places`.
 """
 
 from collections.abc import Mapping
@@ -64,8 +65,6 @@ PRIOR = CONTENT_DIMENSIONS
 """The place, from 0, of what speaks for a film whatever it is compared with."""
 DIMENSIONS = CONTENT_DIMENSIONS + 1 + TASTE_DIMENSIONS
 
-CANDIDATES = 200
-"""Of the films nearest by inner product, so many are looked at closely."""
 CLOSE, CLOSE_FROM = 12.0, 0.45
 """What a cosine of two embeddings adds to the inner product, for each unit above CLOSE_FROM: sequels whose
 collection nobody noted, the same story told again. Most films lie below it, where a cosine says little."""
@@ -164,6 +163,30 @@ def query(vector: Matrix) -> Matrix:
     asking = vector.copy()
     asking[..., PRIOR] = 1.0
     return asking
+
+
+def furthest(vectors: Matrix) -> float:
+    """The least that `places` of these vectors need."""
+    return float(_reaches(vectors).max(initial=0.0))
+
+
+def places(vectors: Matrix, *, limit: float) -> Matrix:
+    """Shape (films, DIMENSIONS): what is near by distance where vectors have a great product.
+
+    An index for the greatest product finds less than half of them. With a for a vector without its prior, the
+    product is a_i . a_j + prior_j, and its place (a_j, e_j) where e_j^2 = limit - 2 prior_j - |a_j|^2: so the
+    squared distance to (a_i, 0) is |a_i|^2 + limit - 2 (a_i . a_j + prior_j) (Bachrach et al. 2014). A film for
+    which the limit does not suffice is taken to be somewhat less like others than it is.
+    """
+    placed = vectors.copy()
+    placed[:, PRIOR] = np.sqrt(np.maximum(limit - _reaches(vectors), 0.0))
+    return placed
+
+
+def _reaches(vectors: Matrix) -> NDArray[np.float64]:
+    prior = vectors[:, PRIOR].astype(np.float64)
+    reaches: NDArray[np.float64] = 2 * prior + np.square(vectors, dtype=np.float64).sum(axis=1) - prior**2
+    return reaches
 
 
 def closeness(cosines: Matrix) -> Matrix:

@@ -1,45 +1,68 @@
-"""The SQL over item factors: a table a version, built beside the one in force, switched in one transaction.
+"""The SQL over item factors: three tables a version, built beside those in force, switched in one transaction.
 
-Readers go through the view `item_factors`, so a statement sees one version whole. The row of film 0 holds, as its
-`p`, where everyone starts. `reach` is the place of a film among those that score high for anyone, from 0: a search
-that has to be fast looks through the first of them only.
+Readers go through views of the same names, so a statement sees one version whole.
+
+`item_factors` has of every film `p` and `q`; the row of film 0 holds, as its `p`, where everyone starts. `reach`
+is the place of a film among those that score high for anyone, from 0. `within_reach` has of the first of them `q`
+in half precision: what a search that has to be fast looks through. `likeness` has what makes films alike, and
+where they lie in an index over it; the row of film 0 holds the limit of those places: see `similarity.places`.
 """
 
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
-from pgvector.sqlalchemy import Vector
-from sqlalchemy import Connection, Engine, Integer, Text, column, func, select, table, text
+from pgvector.sqlalchemy import HALFVEC, Vector
+from psycopg2.errors import LockNotAvailable
+from sqlalchemy import Boolean, ColumnElement, Connection, Engine, Integer, Text, column, func, select, table, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from backend.database import CHANGES
+from backend.ml.index_plan import EXACT_LIMIT, HNSW_EF_CONSTRUCTION, HNSW_M
 from backend.ml.item_factors import Floats, ItemFactors
+from backend.ml.similarity import PRIOR, furthest, places
+from backend.ml.table_copy import AT_ONCE, copy_rows
 from backend.models import ActiveModel, Movie
+
+log = structlog.get_logger()
 
 FACTORS = table(
     "item_factors",
     column("movie_id", Integer),
     column("p", Vector()),
     column("q", Vector()),
-    column("s", Vector()),
     column("reach", Integer),
     column("version", Text),
 )
-STORAGE = {"p": "EXTERNAL", "q": "PLAIN", "s": "PLAIN"}
-"""In the row what a search reads of every film; beside it what only the films of one person are asked for."""
-PARTS = tuple(STORAGE)
+WITHIN_REACH = table("within_reach", column("movie_id", Integer), column("q", HALFVEC()))
+LIKENESS = table(
+    "likeness",
+    column("movie_id", Integer),
+    column("s", Vector()),
+    column("place", HALFVEC()),
+    column("indexed", Boolean),
+    column("version", Text),
+)
+VIEWS = {
+    "item_factors": "movie_id, p, q, reach, '{version}'::text AS version",
+    "within_reach": "movie_id, q",
+    "likeness": "movie_id, s, place, {indexed} AS indexed, '{version}'::text AS version",
+}
+"""What each shows of its table. Whether that has an index is a constant, so that statements are planned by it."""
+PARTS = ("p", "q", "s")
 LAST = 2**31 - 1
 START = 0
 """The film whose `p` is where everyone starts."""
 VERSION = re.compile(r"[a-z0-9_]{1,40}")
-AT_ONCE = 5_000
-"""Rows copied at a time."""
-COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-COPY_END = b"\xff\xff"
+WAIT = "300ms"
+"""As long as readers may be kept waiting by a switch that waits for one of them."""
+INDEX_MEMORY = 2**10
+"""Bytes that the index over places takes of memory for a film while it is built."""
 
 
 @contextmanager
@@ -64,36 +87,31 @@ def build(
     factors: ItemFactors,
     order: NDArray[np.intp] | None = None,
 ) -> None:
-    """Write the table of a version beside the one in force; films without a place have no row.
+    """Write the tables of a version beside those in force; films without a place have no row.
 
     Args:
         order: the indexes of those that have one, first those that reach farthest; left out, as they come.
     """
-    name = _table(version)
-    connection.execute(text(f"CREATE TABLE {name} ({_columns(factors)})"))
-    for part, storage in STORAGE.items():
-        connection.execute(text(f"ALTER TABLE {name} ALTER {part} SET STORAGE {storage}"))
-    nowhere = {part: np.zeros((1, _width(factors, part)), dtype=np.float32) for part in PARTS}
-    if factors.known.any():
-        # Where no film has a place nobody has one, and popular films answer.
-        _copy(connection, name, np.array([START]), np.array([LAST]), nowhere | {"p": factors.start[None]})
-    # In the order of their reach, so that those who are looked through lie together.
     here = np.flatnonzero(factors.known) if order is None else order
-    for begin in range(0, len(here), AT_ONCE):
-        some = here[begin : begin + AT_ONCE]
-        reach = np.arange(begin, begin + len(some))
-        _copy(connection, name, ids[some], reach, {part: getattr(factors, part)[some] for part in PARTS})
-    connection.execute(text(f"CREATE INDEX {name}_reach_idx ON {name} (reach)"))
-    connection.execute(text(f"ANALYZE {name}"))
+    _build_factors(connection, _table("item_factors", version), ids, factors, here)
+    first = here[:EXACT_LIMIT]
+    _build_within_reach(connection, _table("within_reach", version), ids[first], factors.q[first])
+    _build_likeness(connection, _table("likeness", version), ids[here], factors.s[here])
+    for name in VIEWS:
+        connection.execute(text(f"ANALYZE {_table(name, version)}"))
 
 
 def activate(session: Session, version: str) -> None:
     """Let a version answer from the end of this transaction; the one before stays, to go back to."""
-    name = _table(version)
-    session.execute(text("DROP VIEW item_factors"))
-    columns = f"movie_id, p, q, s, reach, '{version}'::text AS version"
-    session.execute(text(f"CREATE VIEW item_factors AS SELECT {columns} FROM {name}"))  # noqa: S608 - checked above
+    index = f"{_table('likeness', version)}_place_idx"
+    indexed = session.scalar(text("SELECT to_regclass(:index) IS NOT NULL"), {"index": index})
     session.execute(_SWITCH, {"version": version})
+    views = []
+    for name, columns in VIEWS.items():
+        shown = columns.format(version=version, indexed=bool(indexed))
+        views.append(f"DROP VIEW {name}; CREATE VIEW {name} AS SELECT {shown} FROM {_table(name, version)}")  # noqa: S608
+    while not _did_all(session, views):
+        log.info("switch_waits_for_readers", version=version)
 
 
 def find_previous(session: Session) -> str | None:
@@ -104,16 +122,22 @@ def find_previous(session: Session) -> str | None:
 def drop_others(session: Session) -> None:
     """Drop every version but the one in force and the one before, such as a killed training left behind."""
     kept = session.execute(select(ActiveModel.version, ActiveModel.previous)).one_or_none() or ()
-    tables = {_table(version) for version in kept if version}
-    for name in session.scalars(_VERSIONS).all():
+    tables = {_table(name, version) for version in kept if version for name in VIEWS}
+    for name in session.scalars(_VERSIONS, {"names": "|".join(VIEWS)}).all():
         if name not in tables:
             session.execute(text(f"DROP TABLE {name}"))
 
 
 def add(session: Session, version: str, ids: NDArray[np.int32], factors: ItemFactors) -> None:
     """Give films that have none a place in a version."""
-    vectors = {part: [str(row) for row in getattr(factors, part).tolist()] for part in PARTS}
-    session.execute(text(_ADD.format(table=_table(version))), {"ids": ids.tolist(), **vectors})
+    tables = {name: _table(name, version) for name in VIEWS}
+    limit = session.scalar(text(_LIMIT.format(**tables)), {"coordinate": PRIOR + 1}) or 0.0
+    vectors = {part: getattr(factors, part) for part in PARTS}
+    vectors["place"] = places(factors.s, limit=limit)
+    given = {part: [str(row) for row in rows.tolist()] for part, rows in vectors.items()}
+    session.execute(text(_ADD.format(**tables)), {"ids": ids.tolist(), **given})
+    # Tables of a version come and go without triggers.
+    session.execute(select(func.pg_notify(CHANGES, "taste")))
 
 
 def without_place(session: Session, *, model: str, limit: int) -> list[int]:
@@ -132,9 +156,9 @@ class StoredFactors:
 
     def __init__(self, session: Session, version: str) -> None:
         self._session = session
-        self._rows = table(
-            _table(version), column("movie_id", Integer), *(column(part, Vector()) for part in PARTS)
-        )
+        vectors = (column(part, Vector()) for part in ("p", "q"))
+        self._rows = table(_table("item_factors", version), column("movie_id", Integer), *vectors)
+        self._likeness = table(_table("likeness", version), column("movie_id", Integer), column("s", Vector()))
 
     def start(self) -> Floats:
         """Where everyone starts, shape (dimensions,)."""
@@ -143,16 +167,24 @@ class StoredFactors:
 
     def widths(self) -> dict[str, int]:
         """The dimensions of each part."""
-        dimensions = [func.vector_dims(self._rows.c[part]).label(part) for part in PARTS]
-        return dict(self._session.execute(select(*dimensions).limit(1)).mappings().one())
+        dimensions = [func.vector_dims(vector).label(part) for part, vector in self._parts().items()]
+        joined = select(*dimensions).join_from(self._rows, self._likeness, self._same_film())
+        return dict(self._session.execute(joined.limit(1)).mappings().one())
 
     def stream(self) -> Iterator[dict[str, Floats] | None]:
         """Of every film, in the order of ids, its vectors by part; None where it has no place."""
-        rows = self._rows
-        vectors = [func.vector_send(rows.c[part]).label(part) for part in PARTS]
-        statement = select(*vectors).outerjoin_from(Movie, rows, rows.c.movie_id == Movie.id).order_by(Movie.id)
+        vectors = [func.vector_send(vector).label(part) for part, vector in self._parts().items()]
+        statement = select(*vectors).select_from(Movie)
+        statement = statement.outerjoin(self._rows, self._rows.c.movie_id == Movie.id)
+        statement = statement.outerjoin(self._likeness, self._same_film()).order_by(Movie.id)
         for row in self._session.execute(statement, execution_options={"yield_per": AT_ONCE}).mappings():
             yield None if row["q"] is None else {part: received(row[part]) for part in PARTS}
+
+    def _parts(self) -> dict[str, ColumnElement[Any]]:
+        return {"p": self._rows.c.p, "q": self._rows.c.q, "s": self._likeness.c.s}
+
+    def _same_film(self) -> ColumnElement[bool]:
+        return self._likeness.c.movie_id == self._rows.c.movie_id
 
 
 def received(sent: memoryview) -> Floats:
@@ -166,52 +198,96 @@ def stacked(sent: Sequence[memoryview]) -> Floats:
     return np.frombuffer(b"".join(sent), dtype=">f4").reshape(len(sent), -1)[:, 1:].astype(np.float32)
 
 
-def _columns(factors: ItemFactors) -> str:
-    vectors = (f"{part} vector({_width(factors, part)}) NOT NULL" for part in PARTS)
-    return f"movie_id integer PRIMARY KEY, reach integer NOT NULL, {', '.join(vectors)}"
+def _did_all(session: Session, statements: Sequence[str]) -> bool:
+    """Whether all of them were done, or none: who waits for one lock lets go of the others before long.
+
+    A reader may have one view and ask for the next, while these have the next and ask for the one.
+    """
+    try:
+        with session.begin_nested():
+            for statement in (
+                f"SET LOCAL lock_timeout = '{WAIT}'",
+                *statements,
+                "SET LOCAL lock_timeout = DEFAULT",
+            ):
+                session.execute(text(statement))
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            return False
+        raise
+    return True
 
 
-def _width(factors: ItemFactors, part: str) -> int:
-    width: int = getattr(factors, part).shape[1]
-    return width
+def _create(connection: Connection, name: str, columns: str, *, storage: Mapping[str, str]) -> None:
+    connection.execute(text(f"CREATE TABLE {name} (movie_id integer NOT NULL, {columns})"))
+    for part, where in storage.items():
+        connection.execute(text(f"ALTER TABLE {name} ALTER {part} SET STORAGE {where}"))
 
 
-def _copy(
-    connection: Connection, name: str, ids: NDArray[Any], reach: NDArray[Any], vectors: Mapping[str, Floats]
+def _build_factors(
+    connection: Connection, name: str, ids: NDArray[np.int32], factors: ItemFactors, here: NDArray[np.intp]
 ) -> None:
-    """Write rows in COPY's binary form, in which a vector is two 16-bit numbers and big-endian floats."""
-    fields = [("fields", ">i2"), ("id_bytes", ">i4"), ("id", ">i4"), ("reach_bytes", ">i4"), ("reach", ">i4")]
-    for part, values in vectors.items():
-        width = values.shape[1]
-        fields += [(f"{part}_bytes", ">i4"), (f"{part}_width", ">i2"), (f"{part}_zero", ">i2")]
-        fields.append((part, ">f4", width))  # type: ignore[arg-type]
-    rows = np.zeros(len(ids), dtype=fields)
-    rows["fields"] = 2 + len(vectors)
-    rows["id_bytes"], rows["id"], rows["reach_bytes"], rows["reach"] = 4, ids, 4, reach
-    for part, values in vectors.items():
-        width = values.shape[1]
-        rows[f"{part}_bytes"], rows[f"{part}_width"], rows[part] = 4 + 4 * width, width, values
-    statement = f"COPY {name} (movie_id, reach, {', '.join(vectors)}) FROM STDIN (FORMAT binary)"
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    with driver.cursor() as cursor:
-        cursor.copy_expert(statement, io.BytesIO(COPY_HEADER + rows.tobytes() + COPY_END))
+    width = factors.q.shape[1]
+    columns = f"reach integer NOT NULL, p vector({width}) NOT NULL, q vector({width}) NOT NULL"
+    # In the row what a search reads of every film; beside it what only the films of one person are asked for.
+    _create(connection, name, f"{columns}, PRIMARY KEY (movie_id)", storage={"p": "EXTERNAL", "q": "PLAIN"})
+    if len(here):
+        # Where no film has a place nobody has one, and popular films answer.
+        nowhere = np.zeros((1, width), dtype=np.float32)
+        everyone: dict[str, NDArray[Any]] = {"movie_id": np.array([START]), "reach": np.array([LAST])}
+        copy_rows(connection, name, everyone | {"p": factors.start[None], "q": nowhere})
+    # In the order of their reach, so that those that many have on their lists lie together.
+    films: dict[str, NDArray[Any]] = {"movie_id": ids[here], "reach": np.arange(len(here))}
+    copy_rows(connection, name, films | {"p": factors.p[here], "q": factors.q[here]})
 
 
-def _table(version: str) -> str:
-    name = version.lower().replace("-", "_")
-    if not VERSION.fullmatch(name):
+def _build_within_reach(connection: Connection, name: str, ids: NDArray[np.int32], q: Floats) -> None:
+    # No wider than it must be: every answer reads all of it.
+    _create(connection, name, f"q halfvec({q.shape[1]}) NOT NULL", storage={"q": "PLAIN"})
+    copy_rows(connection, name, {"movie_id": ids, "q": q.astype(np.float16)})
+
+
+def _build_likeness(connection: Connection, name: str, ids: NDArray[np.int32], s: Floats) -> None:
+    width, limit = s.shape[1], furthest(s)
+    columns = f"s vector({width}) NOT NULL, place halfvec({width}), PRIMARY KEY (movie_id)"
+    _create(connection, name, columns, storage={"s": "PLAIN", "place": "PLAIN"})
+    placed = places(s, limit=limit).astype(np.float16)
+    copy_rows(connection, name, {"movie_id": ids, "s": s, "place": placed})
+    if len(ids):
+        holder = np.zeros((1, width), dtype=np.float32)
+        holder[0, PRIOR] = limit
+        copy_rows(connection, name, {"movie_id": np.array([START]), "s": holder})
+    if len(ids) > EXACT_LIMIT:
+        megabytes = max(64, len(ids) * INDEX_MEMORY // 2**20)
+        connection.execute(text(f"SET LOCAL maintenance_work_mem = '{megabytes}MB'"))
+        index = f"USING hnsw (place halfvec_l2_ops) WITH (m = {HNSW_M}, ef_construction = {HNSW_EF_CONSTRUCTION})"
+        connection.execute(text(f"CREATE INDEX {name}_place_idx ON {name} {index}"))
+
+
+def _table(name: str, version: str) -> str:
+    suffix = version.lower().replace("-", "_")
+    if not VERSION.fullmatch(suffix):
         raise ValueError(f"{version!r} can't be a part of a table's name")
-    return f"item_factors_{name}"
+    return f"{name}_{suffix}"
 
+
+_LIMIT = "SELECT (s::real[])[:coordinate] FROM {likeness} WHERE movie_id = 0"
 
 # With reach 0, before all others, until the next training says how far they reach.
 _ADD = """
-    INSERT INTO {table} (movie_id, reach, p, q, s)
-    SELECT id, 0, p::vector, q::vector, s::vector
-    FROM unnest(CAST(:ids AS integer[]), CAST(:p AS text[]), CAST(:q AS text[]), CAST(:s AS text[]))
-         AS new (id, p, q, s)
-    ON CONFLICT DO NOTHING
+    WITH given AS (
+        SELECT * FROM unnest(
+            CAST(:ids AS integer[]), CAST(:p AS text[]), CAST(:q AS text[]), CAST(:s AS text[]),
+            CAST(:place AS text[])
+        ) AS given (id, p, q, s, place)
+    ), new AS (
+        INSERT INTO {item_factors} (movie_id, reach, p, q) SELECT id, 0, p::vector, q::vector FROM given
+        ON CONFLICT DO NOTHING RETURNING movie_id
+    ), near AS (
+        INSERT INTO {within_reach} (movie_id, q) SELECT id, q::halfvec FROM given JOIN new ON movie_id = id
+    )
+    INSERT INTO {likeness} (movie_id, s, place)
+    SELECT id, s::vector, place::halfvec FROM given JOIN new ON movie_id = id
 """
 
 _SWITCH = text("""
@@ -224,5 +300,6 @@ _SWITCH = text("""
 
 _VERSIONS = text("""
     SELECT relname FROM pg_class
-    WHERE relkind = 'r' AND relname ~ '^item_factors_[0-9]{8}t[0-9]{6}_[a-z0-9_]+$' AND pg_table_is_visible(oid)
+    WHERE relkind = 'r' AND relname ~ ('^(' || :names || ')_[0-9]{8}t[0-9]{6}_[a-z0-9_]+$')
+      AND pg_table_is_visible(oid)
 """)

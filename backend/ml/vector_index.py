@@ -1,115 +1,41 @@
-"""The index over `movies.embedding`: choose a kind, build it beside the old one, measure its recall."""
+"""The life of the index over `movies.embedding`: built when it is due, tuned, measured every night, built again.
 
-import math
-import time
-from collections.abc import Iterator
+`index_plan.py` knows which index a catalogue should have, `index_build.py` builds it beside the one in force, and
+`index_recall.py` asks what the statements that are served find with it.
+"""
+
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import structlog
-from sqlalchemy import Connection, Engine, Row, func, insert, select, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import Connection, Engine, Row, insert, select
 from sqlalchemy.orm import Session
 
 from backend.config import Settings
-from backend.errors import SetupError
-from backend.models import IndexMeasurement, Movie
+from backend.ml.index_build import (
+    build,
+    clear_away_unless_busy,
+    count_films,
+    find_index,
+    let_scans_go_on,
+    one_at_a_time,
+    set_for_all,
+    set_here,
+    setting_here,
+    tell_of_settings,
+)
+from backend.ml.index_plan import IndexPlan
+from backend.ml.index_recall import NEIGHBOURS, Comparison, Recall, Series, draw
+from backend.models import IndexMeasurement
 
 log = structlog.get_logger()
 
-Kind = Literal["exact", "ivfflat", "hnsw"]
-
-INDEX = "movies_embedding_idx"
-NEW_INDEX = "movies_embedding_idx_new"
-EXACT_LIMIT = 10_000
-"""Up to this many films comparing with all of them takes a few milliseconds, and misses nothing."""
-REGROW = 2.0
-"""An IVFFlat index is rebuilt when the number of lists that the rule gives differs by this factor."""
-BYTES_A_FILM = 4 * 384 + 512
-"""What an HNSW graph takes of memory while it is built."""
-HNSW_M, HNSW_EF_CONSTRUCTION = 16, 64
-SAMPLE = 200
-"""Films whose neighbours are compared when recall is measured."""
-NEIGHBOURS = 10
-TIE = 1e-6
-"""Distances this close count as equal: of two films with the same text either is right."""
-
-
-@dataclass(frozen=True)
-class IndexPlan:
-    """The index that a catalogue of some size should have."""
-
-    kind: Kind
-    lists: int | None = None
-
-    @classmethod
-    def for_catalogue(cls, films: int, *, wanted: str) -> "IndexPlan":
-        """What VECTOR_INDEX and the number of embedded films come to.
-
-        IVFFlat gets sqrt(films) lists: half of a search is then spent on lists and half on films.
-        """
-        if wanted == "exact" or (wanted == "auto" and films <= EXACT_LIMIT) or films == 0:
-            return cls("exact")
-        if wanted == "ivfflat":
-            return cls("ivfflat", lists=max(1, round(math.sqrt(films))))
-        return cls("hnsw")
-
-    def definition(self, vectors: str, operators: str) -> str:
-        """What follows `ON <table>` in CREATE INDEX, for a column and what it is compared by."""
-        if self.kind == "ivfflat":
-            return f"USING ivfflat ({vectors} {operators}) WITH (lists = {self.lists})"
-        options = f"m = {HNSW_M}, ef_construction = {HNSW_EF_CONSTRUCTION}"
-        return f"USING hnsw ({vectors} {operators}) WITH ({options})"
-
-    @property
-    def effort(self) -> str:
-        """The setting that trades time for recall."""
-        return "ivfflat.probes" if self.kind == "ivfflat" else "hnsw.ef_search"
-
-    @property
-    def efforts(self) -> Iterator[int]:
-        """Values of that setting to try, the cheapest first: from the rule upwards, half as much again."""
-        value, most = (math.isqrt(self.lists or 1), self.lists or 1) if self.kind == "ivfflat" else (40, 1000)
-        while value < most:
-            yield value
-            value += max(1, value // 2)
-        yield most
-
-
-@dataclass(frozen=True)
-class ExistingIndex:
-    """The index that a database has."""
-
-    kind: Kind
-    lists: int | None
-    valid: bool
-
-
-class Recall(NamedTuple):
-    """Recall as measured on a sample."""
-
-    mean: float
-    error: float
-    """The standard error of the mean."""
-
-    @property
-    def surely(self) -> float:
-        """What it is at least, with 97.5 % confidence: a lucky sample must not pass for a good index."""
-        return self.mean - 1.96 * self.error
-
-
-def find_index(connection: Connection | Session, name: str = INDEX) -> ExistingIndex | None:
-    """The index of that name on `movies`, whoever built it; None where there is none."""
-    row = connection.execute(_FIND_INDEX, {"name": name}).one_or_none()
-    return None if row is None else ExistingIndex(row.kind, row.lists, row.valid)
-
-
-def find_measurement(connection: Connection | Session) -> Row[Any] | None:
-    """The newest measurement: what is in force."""
-    newest = select(IndexMeasurement.__table__).order_by(IndexMeasurement.id.desc()).limit(1)
-    return connection.execute(newest).first()
+WORN = 2.0
+"""An index is built again once it takes so many times the room for a film that it took when it was new: what came
+to it is of vectors that films no longer have."""
 
 
 def ensure_index(engine: Engine, settings: Settings, *, rebuild: bool = False) -> str:
@@ -117,27 +43,59 @@ def ensure_index(engine: Engine, settings: Settings, *, rebuild: bool = False) -
 
     The new index is built beside the old one, which answers until the moment it is replaced.
     """
-    with _one_at_a_time(engine) as connection:
-        # What an interrupted build left behind answers nothing and slows every write.
-        connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {NEW_INDEX}"))
-        films = connection.scalar(select(func.count(Movie.embedding))) or 0
-        plan = IndexPlan.for_catalogue(films, wanted=settings.vector_index)
-        existing = find_index(connection)
-        if not rebuild and _fits(existing, plan) and _is_measured(connection, plan):
-            return f"index: {plan.kind} fits {films:,} films; nothing to do"
-        if rebuild or not _fits(existing, plan):
-            _build(engine, connection, plan, films)
-        recall = _tune(connection, plan, films, target=settings.recall_target)
-        # Sessions of this process were opened with the old settings.
-        engine.dispose()
-        return f"index: {plan.kind} over {films:,} films, recall@{NEIGHBOURS} {recall:.3f}"
+    with engine.connect() as connection:
+        index = _Care(connection, settings)
+    if index.is_well and not rebuild:
+        # Who only starts does not wait for another who measures, or builds what fits already once more.
+        clear_away_unless_busy(engine)
+        return _nothing_to_do(index)
+    with _caring(engine, settings) as index:
+        if rebuild or not index.fits:
+            return index.build()
+        return _nothing_to_do(index) if index.is_tuned else index.tune()
+
+
+def tune_index(engine: Engine, settings: Settings) -> str:
+    """Find the least effort that reaches RECALL_TARGET anew; builds first where another index is due."""
+    with _caring(engine, settings) as index:
+        return index.tune() if index.fits else index.build()
+
+
+def check_index(engine: Engine, settings: Settings) -> str:
+    """Measure what is found, and see to it: tune where that is too little, build where tuning does not help."""
+    with _caring(engine, settings) as index:
+        if not index.fits or index.is_worn:
+            return index.build()
+        if not index.is_tuned:
+            return index.tune()
+        said = index.measure("check")
+        if index.reaches_target:
+            return said
+        said = index.tune()
+        # Where it did no better when it was new, building it again would not help either.
+        return index.build() if not index.reaches_target and index.did_better else said
+
+
+def find_measurement(connection: Connection | Session, *, event: str | None = None) -> Row[Any] | None:
+    """The newest measurement: what is in force; or the newest one after a build, a tuning, or of a night."""
+    newest = select(IndexMeasurement.__table__).order_by(IndexMeasurement.id.desc()).limit(1)
+    if event is not None:
+        newest = newest.where(IndexMeasurement.event == event)
+    return connection.execute(newest).first()
+
+
+def history(session: Session, *, limit: int) -> Sequence[IndexMeasurement]:
+    """The newest measurements, the newest first."""
+    newest = select(IndexMeasurement).order_by(IndexMeasurement.id.desc()).limit(limit)
+    return session.scalars(newest).all()
 
 
 def status(session: Session) -> dict[str, Any]:
     """The index in force, as `/stats` shows it."""
     existing = find_index(session)
     newest = find_measurement(session)
-    kind = existing.kind if existing and existing.valid else "exact"
+    valid = existing if existing and existing.valid else None
+    kind = valid.kind if valid else "exact"
     measured = newest if newest is not None and newest.kind == kind else None
     return {
         "kind": kind,
@@ -147,149 +105,128 @@ def status(session: Session) -> dict[str, Any]:
         # Comparing with every film misses nothing.
         "recall_at_10": 1.0 if kind == "exact" else measured and measured.recall_at_10,
         "measured_at": measured.measured_at if measured else None,
+        "size_bytes": valid.size if valid else None,
+        "recall": measured.recalls if measured else [],
     }
 
 
+def _nothing_to_do(index: "_Care") -> str:
+    return f"index: {index.plan.kind} fits {index.films:,} films; nothing to do"
+
+
 @contextmanager
-def _one_at_a_time(engine: Engine) -> Iterator[Connection]:
-    """A connection outside of transactions, as CONCURRENTLY asks for, that no other process shares the work of."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        # Asked for again and again: CREATE INDEX CONCURRENTLY waits for every running statement, and so for one
-        # that waited here for the end of that very build.
-        while not connection.scalar(text("SELECT pg_try_advisory_lock(hashtext('marquee index'))")):
-            time.sleep(0.2)
-        # Not back into the pool: the lock, and what is set for building and measuring, end with the session.
-        connection.detach()
-        yield connection
+def _caring(engine: Engine, settings: Settings) -> Iterator["_Care"]:
+    with one_at_a_time(engine) as connection:
+        index = _Care(connection, settings)
+        yield index
+        if index.has_changed:
+            # Sessions of this process were opened with the old settings.
+            engine.dispose()
 
 
-def _fits(existing: ExistingIndex | None, plan: IndexPlan) -> bool:
-    if existing is None or not existing.valid:
-        return existing is None and plan.kind == "exact"
-    if existing.kind != plan.kind:
-        return False
-    if plan.lists is None or existing.lists is None:
-        return True
-    return 1 / REGROW < existing.lists / plan.lists < REGROW
+class _Care:
+    """The index of a database, in the hands of the one process that looks after it."""
 
+    has_changed = False
+    reaches_target = False
+    """As of the last measurement."""
 
-def _is_measured(connection: Connection, plan: IndexPlan) -> bool:
-    newest = find_measurement(connection)
-    return plan.kind == "exact" or (newest is not None and newest.kind == plan.kind)
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self._connection = connection
+        self._session = Session(connection)
+        self._settings = settings
+        self.films = count_films(connection)
+        self.plan = IndexPlan.for_catalogue(self.films, wanted=settings.vector_index)
+        existing = find_index(connection)
+        self._existing = existing
+        self._built = find_measurement(connection, event="build")
+        self.fits = existing.fits(self.plan, self.films) if existing else self.plan.kind == "exact"
 
+        newest = find_measurement(connection)
+        tuned_for = (newest.kind, newest.target) if newest else None
+        wanted = (self.plan.kind, settings.recall_target)
+        self.is_tuned = self.plan.kind == "exact" or tuned_for == wanted
+        """Whether the settings in force were found for this kind and this RECALL_TARGET."""
 
-def _build(engine: Engine, connection: Connection, plan: IndexPlan, films: int) -> None:
-    if plan.kind != "exact":
-        log.info("index_build", kind=plan.kind, films=films)
-        megabytes = max(64, films * BYTES_A_FILM // 2**20)
-        definition = plan.definition("embedding", "vector_cosine_ops")
-        connection.execute(text(f"SET maintenance_work_mem = '{megabytes}MB'"))
-        connection.execute(text(f"CREATE INDEX CONCURRENTLY {NEW_INDEX} ON movies {definition}"))
-    with engine.begin() as swap:
-        swap.execute(text(f"DROP INDEX IF EXISTS {INDEX}"))
-        if plan.kind != "exact":
-            swap.execute(text(f"ALTER INDEX {NEW_INDEX} RENAME TO {INDEX}"))
-    connection.execute(text("ANALYZE movies"))
+    @property
+    def is_well(self) -> bool:
+        """Whether there is nothing to do but to measure."""
+        return self.fits and self.is_tuned
 
+    @property
+    def is_worn(self) -> bool:
+        """Whether much of it is of vectors that films no longer have."""
+        built, existing = self._built, self._existing
+        if existing is None or built is None or built.kind != existing.kind or not built.size_bytes:
+            return False
+        return bool(existing.size / self.films > WORN * built.size_bytes / built.movies)
 
-def _tune(connection: Connection, plan: IndexPlan, films: int, *, target: float) -> float:
-    """Find the least effort that reaches the target, make it the database's setting, and note it down."""
-    if plan.kind == "exact":
-        return 1.0
-    for name, value in _iterative_scan(connection).items():
-        _set_for_all(connection, name, value)
-    true_reach = _true_reach(connection)
-    # While the catalogue is small the planner would pass the index by, and the recall be that of no index.
-    connection.execute(text("SET enable_seqscan = off"))
-    recall, effort = Recall(0.0, 0.0), 0
-    for effort in plan.efforts:
-        connection.execute(select(func.set_config(plan.effort, str(effort), False)))
-        recall = _recall(connection, true_reach)
-        if recall.surely >= target:
-            break
-    connection.execute(text("RESET enable_seqscan"))
-    _set_for_all(connection, plan.effort, str(effort))
-    _note(connection, plan, films, effort=effort, recall=recall.mean)
-    return recall.mean
+    @property
+    def did_better(self) -> bool:
+        """Whether it reached the target when it was new."""
+        return self._built is None or bool(self._built.recall_at_10 >= self._settings.recall_target)
 
+    def build(self) -> str:
+        """Build, tune, measure."""
+        # Before the new index answers: what is compared with everything takes longer than the tuning itself.
+        _ = self._tuned_by
+        build(self._connection, self.plan, self.films)
+        self._existing = find_index(self._connection)
+        return self.tune("build")
 
-def _iterative_scan(connection: Connection) -> dict[str, str]:
-    """Settings that let a scan go on until it has enough rows; pgvector has them since 0.8."""
-    version = connection.scalar(text("SELECT extversion FROM pg_extension WHERE extname = 'vector'"))
-    if tuple(int(part) for part in str(version).split(".")[:2]) < (0, 8):
-        return {}
-    return {"hnsw.iterative_scan": "strict_order", "ivfflat.iterative_scan": "relaxed_order"}
+    def tune(self, event: str = "tune") -> str:
+        """Find the least effort that reaches the target, make it the database's setting, and measure."""
+        if self._existing is not None:
+            plan = IndexPlan(self._existing.kind, lists=self._existing.lists)
+            let_scans_go_on(self._connection)
+            set_for_all(self._connection, plan.effort, str(plan.least_effort(self._is_enough)))
+            tell_of_settings(self._connection)
+        self.has_changed = True
+        return self.measure(event)
 
+    def measure(self, event: str) -> str:
+        """Note down what is found with the settings in force."""
+        found = [compared.shares() for compared in self._tuned_by]
+        worst = round(min((Recall.of(shares).mean for shares in found), default=1.0), 4)
+        told = [compared.told(shares) for compared, shares in zip(self._tuned_by, found, strict=True)]
+        others = [Comparison(self._session, series) for series in self._series if not series.is_tuned]
+        told += [compared.told(compared.shares()) for compared in others]
+        self._note(event, worst, told)
+        self.reaches_target = worst >= self._settings.recall_target
+        if not self.reaches_target:
+            log.warning("recall_below_target", recall=worst, target=self._settings.recall_target)
+        return f"index: {self.plan.kind} over {self.films:,} films, recall@{NEIGHBOURS} {worst:.3f}"
 
-def _set_for_all(connection: Connection, name: str, value: str) -> None:
-    """Set it for this session and for every session that is opened from now on, by whatever program."""
-    database = connection.scalar(text("SELECT quote_ident(current_database())"))
-    statement = f"ALTER DATABASE {database} SET {name} = {value}"
-    try:
-        connection.execute(text(statement))
-    except ProgrammingError as error:
-        raise SetupError(f"This role may not set {name}; run as the database's owner: {statement};") from error
-    connection.execute(select(func.set_config(name, value, False)))
+    def _is_enough(self, effort: int) -> bool:
+        """However the lists are drawn, and surely when all are taken together."""
+        set_here(self._connection, self.plan.effort, str(effort))
+        found, target = [compared.shares() for compared in self._tuned_by], self._settings.recall_target
+        each = all(Recall.of(shares).mean >= target for shares in found)
+        return each and Recall.of(np.concatenate([*found, []])).surely >= target
 
+    @cached_property
+    def _tuned_by(self) -> list[Comparison]:
+        return [Comparison(self._session, series) for series in self._series if series.is_tuned]
 
-def _true_reach(connection: Connection) -> dict[int, float]:
-    """For a fixed sample of films the distance of the tenth neighbour, found by comparing with all."""
-    return {row.id: row.reach for row in connection.execute(_TRUE_REACH, {"sample": SAMPLE, "k": NEIGHBOURS})}
+    @cached_property
+    def _series(self) -> list[Series]:
+        return list(draw(self._session, self._settings))
 
-
-def _recall(connection: Connection, true_reach: dict[int, float]) -> Recall:
-    """The share of true neighbours among those that the index finds, over the sample."""
-    reaches = [reach + TIE for reach in true_reach.values()]
-    rows = connection.execute(_FOUND, {"ids": list(true_reach), "reaches": reaches, "k": NEIGHBOURS})
-    shares = np.array([row.found / NEIGHBOURS for row in rows])
-    return Recall(float(shares.mean()), float(shares.std() / math.sqrt(len(shares))))
-
-
-def _note(connection: Connection, plan: IndexPlan, films: int, *, effort: int, recall: float) -> None:
-    connection.execute(
-        insert(IndexMeasurement).values(
-            kind=plan.kind,
-            movies=films,
-            lists=plan.lists,
-            probes=effort if plan.kind == "ivfflat" else None,
-            ef_search=effort if plan.kind == "hnsw" else None,
-            recall_at_10=recall,
+    def _note(self, event: str, recall: float, told: list[dict[str, Any]]) -> None:
+        existing = find_index(self._connection)
+        kind = existing.kind if existing else "exact"
+        effort = setting_here(self._connection, self.plan.effort) if existing else None
+        self._connection.execute(
+            insert(IndexMeasurement).values(
+                event=event,
+                kind=kind,
+                movies=self.films,
+                lists=existing.lists if existing else None,
+                probes=effort if kind == "ivfflat" else None,
+                ef_search=effort if kind == "hnsw" else None,
+                target=self._settings.recall_target,
+                recall_at_10=recall,
+                recalls=told,
+                size_bytes=existing.size if existing else None,
+            )
         )
-    )
-
-
-_FIND_INDEX = text("""
-    SELECT am.amname AS kind, i.indisvalid AS valid,
-        (SELECT option_value::integer FROM pg_options_to_table(c.reloptions) WHERE option_name = 'lists') AS lists
-    FROM pg_index i
-    JOIN pg_class c ON c.oid = i.indexrelid
-    JOIN pg_am am ON am.oid = c.relam
-    WHERE i.indrelid = to_regclass('movies') AND c.relname = :name
-""")
-
-# Adding 0 hides the operator from the index.
-_TRUE_REACH = text("""
-    SELECT s.id, max(n.distance) AS reach
-    FROM (SELECT id, embedding FROM movies WHERE embedding IS NOT NULL ORDER BY md5(id::text) LIMIT :sample) s
-    CROSS JOIN LATERAL (
-        SELECT m.embedding <=> s.embedding AS distance
-        FROM movies m
-        WHERE m.id <> s.id
-        ORDER BY (m.embedding <=> s.embedding) + 0
-        LIMIT :k
-    ) n
-    GROUP BY s.id
-""")
-
-_FOUND = text("""
-    SELECT s.id, count(n.distance) FILTER (WHERE n.distance <= s.reach) AS found
-    FROM unnest(CAST(:ids AS integer[]), CAST(:reaches AS double precision[])) AS s (id, reach)
-    LEFT JOIN LATERAL (
-        SELECT m.embedding <=> (SELECT embedding FROM movies WHERE id = s.id) AS distance
-        FROM movies m
-        WHERE m.id <> s.id
-        ORDER BY m.embedding <=> (SELECT embedding FROM movies WHERE id = s.id)
-        LIMIT :k
-    ) n ON true
-    GROUP BY s.id
-""")

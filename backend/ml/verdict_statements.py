@@ -6,7 +6,7 @@ from sqlalchemy import Select, false, func, not_, select
 
 from backend.catalog.filters import MovieRef
 from backend.catalog.store import filter_conditions, movie_is, visible
-from backend.ml.pgvector_statements import Scope
+from backend.ml.list_statements import Scope
 from backend.ml.taste_statements import Taste, product
 from backend.ml.taste_store import FACTORS
 from backend.models import Interaction, Movie, User

@@ -10,7 +10,7 @@ from backend.errors import JobEndedEarlyError, JobSkippedError
 from backend.ml.embeddings import embed_pending, embedding_coverage
 from backend.ml.encoder import get_encoder
 from backend.ml.file_cache import build_cache
-from backend.ml.vector_index import ensure_index, status
+from backend.ml.vector_index import check_index, status
 from backend.models import Movie
 from backend.operations.jobs import Work
 from backend.operations.record import Counts
@@ -67,8 +67,8 @@ def embeddings(settings: Settings) -> Counts:
 
 
 def index(settings: Settings) -> Counts:
-    """Bring the vector index to what the catalogue needs."""
-    ensure_index(get_engine(), settings)
+    """Measure what the vector index finds, and bring it to what the catalogue needs."""
+    check_index(get_engine(), settings)
     with session_scope() as session:
         state = status(session)
     return {name: state[name] for name in ("kind", "lists", "probes", "ef_search", "recall_at_10")}

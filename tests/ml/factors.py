@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from backend import database
 from backend.config import Settings
-from backend.migrations.versions import r0003_item_factors as r0003
+from backend.migrations.versions import r0004_narrow_tables as r0004
 from backend.ml import taste_store
 from backend.ml.answer import QUALITY_SCALE
 from backend.ml.artefact import publishing
@@ -65,15 +65,16 @@ def publish(session: Session, version: str = VERSION, *, start: float = START) -
 
 def place_like(session: Session, film: int, like: int) -> None:
     """Let a film that has come since lie where another does."""
-    columns = "p, q, s, reach"
-    statement = f"INSERT INTO item_factors (movie_id, {columns}) SELECT :film, {columns} FROM item_factors"  # noqa: S608
-    session.execute(text(f"{statement} WHERE movie_id = :like"), {"film": film, "like": like})
+    for view, columns in {"item_factors": "p, q, reach", "within_reach": "q", "likeness": "s, place"}.items():
+        copied = f"INSERT INTO {view} (movie_id, {columns}) SELECT :film, {columns} FROM {view}"  # noqa: S608
+        session.execute(text(f"{copied} WHERE movie_id = :like"), {"film": film, "like": like})
 
 
 def withdraw(session: Session) -> None:
     """Be as before the first training."""
-    session.execute(text("DROP VIEW item_factors"))
-    session.execute(text(r0003.VIEW))
+    for view, shown in r0004.VIEWS.items():
+        session.execute(text(f"DROP VIEW {view}"))
+        session.execute(text(f"CREATE VIEW {view} AS {shown}"))
     session.execute(text("DELETE FROM active_model"))
     taste_store.drop_others(session)
 

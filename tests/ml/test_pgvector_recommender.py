@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sqlalchemy import Engine, select, text
+from pgvector.sqlalchemy import Vector
+from sqlalchemy import Engine, literal, select, text
 from sqlalchemy.orm import Session
 
 from backend import database
@@ -20,11 +21,13 @@ from backend.config import PACKAGED_MODEL
 from backend.errors import MovieNotFoundError
 from backend.feedback.weights import FORGOTTEN, HALF_LIFE_DAYS, KINDS, Kind, interaction_weight
 from backend.ml.answer import LIST_END, Answer, Request
+from backend.ml.embedding_statements import near_in_half
 from backend.ml.encoder import Encoder
+from backend.ml.index_build import INDEX
+from backend.ml.index_plan import IndexPlan
 from backend.ml.pgvector_recommender import PgvectorConfig, PgvectorRecommender
 from backend.ml.taste_statements import Taste
 from backend.ml.taste_store import FACTORS, START
-from backend.ml.vector_index import INDEX, IndexPlan
 from backend.models import Movie
 from tests.catalogue import DARK_KNIGHT, GODFATHER, MATRIX, SIZE, TOY_STORY, TOY_STORY_2, TOY_STORY_3
 from tests.ml.factors import VERSION, publish, withdraw
@@ -438,7 +441,7 @@ def test_an_index_that_comes_up_short_does_not_shorten_the_list(
 ) -> None:
     request = Request(n=100, diversity_boost=0.1, by="embedding")
     exact = recommender.similar(TOY_STORY, request)
-    definition = IndexPlan("ivfflat", lists=30).definition("embedding", "vector_cosine_ops")
+    definition = IndexPlan("ivfflat", lists=30).definition
     for statement in (
         f"CREATE INDEX {INDEX} ON movies {definition}",
         "SET LOCAL ivfflat.probes = 1",
@@ -446,7 +449,7 @@ def test_an_index_that_comes_up_short_does_not_shorten_the_list(
         "SET LOCAL enable_sort = off",
     ):
         recommender.db.execute(text(statement))
-    nearest = select(Movie.id).order_by(Movie.embedding.cosine_distance(vectors[TOY_STORY])).limit(100)
+    nearest = select(Movie.id).order_by(near_in_half(literal(vectors[TOY_STORY], Vector()))).limit(100)
     assert len(recommender.db.scalars(nearest).all()) < 100
     assert recommender.similar(TOY_STORY, request) == exact
 

@@ -4,7 +4,17 @@ from numpy.testing import assert_allclose
 
 from backend.ml.facts import learn_vocabulary
 from backend.ml.kernels import Known, Taste, eras, own_places
-from backend.ml.similarity import DIMENSIONS, PRIOR, WEIGHTS, Similarity, closeness, learn_similarity, query
+from backend.ml.similarity import (
+    DIMENSIONS,
+    PRIOR,
+    WEIGHTS,
+    Similarity,
+    closeness,
+    furthest,
+    learn_similarity,
+    places,
+    query,
+)
 
 GENRES = ("Comedy", "Horror", "Western")
 
@@ -159,3 +169,25 @@ def test_no_films_and_no_facts_are_no_error():
 
 def test_only_embeddings_that_are_close_add_something():
     assert_allclose(closeness(np.array([-0.2, 0.3, 0.45, 0.95], dtype=np.float32)), [0, 0, 0, 6], atol=1e-5)
+
+
+def test_the_nearest_places_are_those_of_the_greatest_products(vocabulary, known):
+    taste = liked_in_two_camps()
+    vectors = learn_similarity(vocabulary, known, taste=taste).vectors(known, taste=taste)
+    limit = furthest(vectors)
+    around = vectors.copy()
+    around[:, PRIOR] = 0
+    distances = np.linalg.norm(around[:, None].astype(np.float64) - places(vectors, limit=limit), axis=2)
+    sizes = np.square(around.astype(np.float64)).sum(axis=1)
+    assert_allclose((sizes[:, None] + limit - distances**2) / 2, similarities(vectors), atol=1e-4)
+
+
+def test_a_film_beyond_the_limit_is_found_less_often_and_others_as_before(vocabulary, known):
+    vectors = learn_similarity(vocabulary, known).vectors(known)
+    limit = furthest(vectors)
+    beyond = np.vstack([vectors, vectors[:1]])
+    beyond[-1, PRIOR] += limit
+    placed = places(beyond, limit=limit)
+    assert placed[-1, PRIOR] == 0
+    assert (placed[:-1] == places(vectors, limit=limit)).all()
+    assert furthest(np.zeros((0, DIMENSIONS), dtype=np.float32)) == 0

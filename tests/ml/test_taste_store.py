@@ -16,16 +16,21 @@ from backend.config import PACKAGED_MODEL
 from backend.database import CONNECT_ARGS
 from backend.embedded_postgres import EmbeddedPostgres
 from backend.migrations import migrate
-from backend.ml import pgvector_statements, taste_store
-from backend.ml.answer import Answer, Request
+from backend.ml import item_factors, taste_store
+from backend.ml.answer import Answer, By, Request
 from backend.ml.cache_store import hold_still
+from backend.ml.index_build import INDEX
+from backend.ml.index_plan import IndexPlan
 from backend.ml.item_factors import DIMENSIONS, ItemFactors
+from backend.ml.list_statements import Scope
 from backend.ml.pgvector_recommender import PgvectorRecommender
+from backend.ml.pgvector_statements import similar_statement
 from backend.ml.similarity import DIMENSIONS as ALIKE_DIMENSIONS
-from backend.ml.similarity import query
+from backend.ml.similarity import SAME_COLLECTION, closeness, furthest, query
 from backend.ml.taste_store import FACTORS, START, StoredFactors
 from backend.models import EMBEDDING_DIMENSION
 from tests.conftest import make_database
+from tests.test_embedded_postgres import eventually
 
 SIZE = 40
 """Films 1 to 40."""
@@ -74,15 +79,16 @@ def publish(engine: Engine, number: int) -> None:
     activate(engine, number)
 
 
-def tables(engine: Engine) -> set[str]:
-    """The tables of versions that there are."""
+def versions(engine: Engine) -> set[int]:
+    """The versions that there are, each with all of its tables."""
     with engine.connect() as connection:
-        names = text("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'item\\_factors\\_%'")
-        return set(connection.scalars(names))
-
-
-def table(number: int) -> str:
-    return f"item_factors_20260101t0000{number:02}_abcd"
+        found = text(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '_20260101t0000[0-9]{2}_abcd$'"
+        )
+        names = set(connection.scalars(found))
+    numbers = {int(name[-7:-5]) for name in names}
+    assert names == {f"{view}_20260101t0000{number:02}_abcd" for number in numbers for view in taste_store.VIEWS}
+    return numbers
 
 
 def in_force(engine: Engine) -> tuple[str | None, set[int], set[str]]:
@@ -96,6 +102,11 @@ def in_force(engine: Engine) -> tuple[str | None, set[int], set[str]]:
 def ask(engine: Engine) -> Answer:
     with Session(engine) as session:
         return PgvectorRecommender(session).recommend("nobody", Request(n=SIZE, explain=True))
+
+
+def ask_for_similar(engine: Engine) -> Answer:
+    with Session(engine) as session:
+        return PgvectorRecommender(session).similar(1, Request(n=SIZE))
 
 
 @pytest.fixture
@@ -148,11 +159,13 @@ def test_films_without_a_place_are_told_apart(films: Engine) -> None:
 
 def test_the_next_version_takes_over_and_going_back_is_free(films: Engine) -> None:
     publish(films, 1)
-    first = ask(films)
+    first, alike = ask(films), ask_for_similar(films)
     publish(films, 2)
-    assert {row["score"] for row in ask(films).rows} == {4.0}
+    assert (
+        {row["score"] for row in ask(films).rows} == {row["score"] for row in ask_for_similar(films).rows} == {4.0}
+    )
     activate(films, 1)
-    assert ask(films) == first
+    assert (ask(films), ask_for_similar(films)) == (first, alike)
     activate(films, 2)
     assert ask(films).model_version == version(2)
 
@@ -161,16 +174,16 @@ def test_only_the_version_in_force_and_the_one_before_are_kept(films: Engine) ->
     for number in (1, 2, 3):
         publish(films, number)
     build(films, 4)
-    assert tables(films) == {table(number) for number in (1, 2, 3, 4)}
+    assert versions(films) == {1, 2, 3, 4}
     for _ in range(2):
         with Session(films) as session, session.begin():
             taste_store.drop_others(session)
-        assert tables(films) == {table(2), table(3)}
+        assert versions(films) == {2, 3}
     activate(films, 2)
     activate(films, 2)
     with Session(films) as session, session.begin():
         taste_store.drop_others(session)
-    assert tables(films) == {table(2), table(3)}
+    assert versions(films) == {2, 3}
     assert ask(films).model_version == version(2)
 
 
@@ -188,7 +201,7 @@ def test_a_training_that_fails_while_it_builds_leaves_nothing(films: Engine) -> 
     before = ask(films)
     with pytest.raises(ZeroDivisionError):
         build_and_fail(films)
-    assert (tables(films), ask(films)) == ({table(1)}, before)
+    assert (versions(films), ask(films)) == ({1}, before)
 
 
 def build_and_fail(engine: Engine) -> None:
@@ -206,7 +219,7 @@ def test_a_training_that_is_killed_while_it_switches_leaves_the_old_version(film
     assert ask(films) == before
     with Session(films) as session, session.begin():
         taste_store.drop_others(session)
-    assert tables(films) == {table(1)}
+    assert versions(films) == {1}
     publish(films, 2)
     assert ask(films).model_version == version(2)
 
@@ -260,6 +273,28 @@ def test_while_versions_are_switched_readers_see_one_or_the_other(films: Engine)
     assert len(seen) > 2
 
 
+def test_who_asks_twice_in_one_transaction_stands_in_nobodys_way(films: Engine) -> None:
+    """The one has a view that the other waits for, and wants one that the other has."""
+    publish(films, 1)
+    build(films, 2)
+    with Session(films) as reader:
+        recommender = PgvectorRecommender(reader)
+        assert recommender.similar(1, Request()).model_version == version(1)
+        switch = threading.Thread(target=activate, args=(films, 2))
+        switch.start()
+        eventually(lambda: waits_for_a_view(films), "nobody waits for the reader")
+        assert recommender.recommend("nobody", Request()).model_version == version(1)
+    switch.join(timeout=30)
+    assert ask(films).model_version == version(2)
+
+
+def waits_for_a_view(engine: Engine) -> bool:
+    with engine.connect() as connection:
+        here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        waits = f"SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND {here})"  # noqa: S608
+        return bool(connection.scalar(text(waits)))
+
+
 def test_who_reads_for_long_sees_the_version_it_began_with_and_holds_nobody_up(films: Engine) -> None:
     publish(films, 1)
     build(films, 2)
@@ -295,42 +330,52 @@ def test_films_that_arrive_get_a_place_in_the_version_in_force(films: Engine) ->
     assert {row["id"]: row["score"] for row in ask(films).rows} == scores | {HOMELESS[0]: 3.0}
 
 
-# The index
+# Thousands of films
 
 MANY = 3_000
+FEW = 300
+"""Films that are compared one by one, where a test says so."""
+FIRST = 100_001
+FILMS_IN_SAGA = 5
 
 
 @pytest.fixture(scope="module")
 def many(postgres: EmbeddedPostgres) -> Iterator[Session]:
-    """Thousands of films with an index, in a database of their own."""
+    """Thousands of films, few enough to be compared one by one, in a database of their own."""
     engine = create_engine(make_database(postgres), connect_args=CONNECT_ARGS)
     migrate(engine)
-    ids = np.arange(1, MANY + 1, dtype=np.int32)
+    ids = np.arange(FIRST, FIRST + MANY, dtype=np.int32)
     with Session(engine) as session:
-        made = [MovieRecord(id=i, title=f"Film {i}") for i in range(100_001, 100_001 + MANY)]
+        made = [
+            MovieRecord(id=i, title=f"Film {i}", collection="Saga" if i < FIRST + FILMS_IN_SAGA else None)
+            for i in ids.tolist()
+        ]
         for begin in range(0, MANY, 1000):
             upsert(session, made[begin : begin + 1000], source="file")
-        order = np.random.default_rng(9).permutation(MANY)
-        taste_store.build(session.connection(), version(50), ids + 100_000, random(MANY), order)
+        taste_store.build(session.connection(), version(50), ids, random(MANY), ORDER)
         taste_store.activate(session, version(50))
         session.execute(text("ANALYZE movies"))
         yield session
     engine.dispose()
 
 
+ORDER = np.random.default_rng(9).permutation(MANY)
+
+
 def test_similar_films_are_those_of_the_greatest_products(many: Session) -> None:
     factors, found = random(MANY), 0
     for film in range(0, MANY, 300):
-        answer = PgvectorRecommender(many).similar(100_001 + film, Request(n=10))
+        answer = PgvectorRecommender(many).similar(FIRST + film, Request(n=10))
         products = many_products(factors, film)
         nearest = set(np.argsort(-products)[:10].tolist())
-        found += len(nearest & {row["id"] - 100_001 for row in answer.rows})
+        found += len(nearest & {row["id"] - FIRST for row in answer.rows})
     assert found == 100
 
 
 def many_products(factors: ItemFactors, film: int) -> NDArray[np.float32]:
     """How similar every film is to this one, by the definition of `ml/similarity.py`."""
     products: NDArray[np.float32] = factors.s @ query(factors.s[film])
+    products[:FILMS_IN_SAGA] += SAME_COLLECTION * (film < FILMS_IN_SAGA)
     products[film] = -np.inf
     return products
 
@@ -338,35 +383,181 @@ def many_products(factors: ItemFactors, film: int) -> NDArray[np.float32]:
 def test_a_recommendation_is_exact(many: Session) -> None:
     factors = random(MANY)
     answer = PgvectorRecommender(many).recommend("nobody", Request(n=100))
-    expected = np.argsort(-(factors.q @ factors.start))[:100] + 100_001
+    expected = np.argsort(-(factors.q @ factors.start))[:100] + FIRST
     assert [row["id"] for row in answer.rows] == expected.tolist()
 
 
 def test_reach_is_the_order_by_which_films_are_stored(many: Session) -> None:
     reach = many.execute(text("SELECT movie_id, reach FROM item_factors WHERE movie_id > 0 ORDER BY reach")).all()
     assert [row.reach for row in reach] == list(range(MANY))
-    assert [row.movie_id - 100_001 for row in reach] == np.random.default_rng(9).permutation(MANY).tolist()
+    assert [row.movie_id - FIRST for row in reach] == ORDER.tolist()
 
 
-def test_a_list_looks_through_the_films_that_reach_farthest(
-    many: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pgvector_statements, "EXACT_LIMIT", 300)
-    near = np.random.default_rng(9).permutation(MANY)[:300]
-    factors, recommender = random(MANY), PgvectorRecommender(many)
-    expected = near[np.argsort(-(factors.q @ factors.start)[near])][:50] + 100_001
+def test_a_list_looks_through_the_films_that_reach_farthest(indexed: Session) -> None:
+    factors, recommender, near = lying(MANY), PgvectorRecommender(indexed), ORDER[:FEW]
+    products = factors.q @ factors.start
+    expected = near[np.argsort(-products[near])][:50] + FIRST
     assert [row["id"] for row in recommender.recommend("nobody", Request(n=50)).rows] == expected.tolist()
-    # Where it would come short, and where it is filtered, it looks through all.
-    all_of_them = np.argsort(-(factors.q @ factors.start))[400:500] + 100_001
+    # Where it would come short it looks through all.
+    all_of_them = np.argsort(-products)[400:500] + FIRST
     assert [
         row["id"] for row in recommender.recommend("nobody", Request(n=100, page=5)).rows
     ] == all_of_them.tolist()
 
 
-def test_films_are_in_the_order_of_how_near_they_come_to_the_top_for_anyone() -> None:
+def test_films_are_in_the_order_of_how_near_they_come_to_the_top_for_anyone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     factors = random(500)
     people = np.random.default_rng(4).standard_normal((90, DIMENSIONS)).astype(np.float32)
-    scores = factors.q @ people.T
-    nearest = (scores - np.sort(scores, axis=0)[-100]).max(axis=1)
-    assert factors.by_reach(people).tolist() == np.lexsort((np.arange(500), -nearest)).tolist()
-    assert (nearest >= 0).sum() > 100, "everyone's first hundred are among the first"
+    ranks = np.argsort(np.argsort(-(factors.q @ people.T), axis=0), axis=0)
+    expected = np.lexsort((np.arange(500), ranks.min(axis=1)))
+    assert factors.by_reach(people).tolist() == expected.tolist()
+    # Of those that come first for nobody it is not told how far they reach.
+    monkeypatch.setattr(item_factors, "EXACT_LIMIT", 80)
+    assert factors.by_reach(people)[:80].tolist() == expected[:80].tolist()
+    assert sorted(factors.by_reach(people).tolist()) == list(range(500))
+
+
+# Thousands of films, of which indexes find the first
+
+
+def lying(films: int) -> ItemFactors:
+    """Factors that lie in few directions, as films do; in all of them a graph would lose its way."""
+    factors, rng = random(films), np.random.default_rng(3)
+    for part in (factors.q, factors.s):
+        ways = rng.standard_normal((12, part.shape[1]), dtype=np.float32)
+        part[:] = rng.standard_normal((films, 12), dtype=np.float32) @ ways / 12 + part / 12
+    return factors
+
+
+def meanings(films: int) -> NDArray[np.float32]:
+    """Embeddings of the same sort, shape (films, 384)."""
+    rng = np.random.default_rng(4)
+    made = rng.standard_normal((films, 12)) @ rng.standard_normal((12, EMBEDDING_DIMENSION))
+    unit: NDArray[np.float32] = (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+@pytest.fixture(scope="module")
+def embedded(many: Session) -> Session:
+    """The same films with embeddings and the index over them."""
+    ids, vectors = list(range(FIRST, FIRST + MANY)), meanings(MANY)
+    save_embeddings(many, ids, vectors, model=PACKAGED_MODEL)
+    many.execute(text(f"CREATE INDEX {INDEX} ON movies {IndexPlan('hnsw').definition}"))
+    return many
+
+
+@pytest.fixture
+def indexed(embedded: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """Another version, of so many films that not all are compared with one."""
+    monkeypatch.setattr(taste_store, "EXACT_LIMIT", FEW)
+    with embedded.begin_nested() as savepoint:
+        ids = np.arange(FIRST, FIRST + MANY, dtype=np.int32)
+        taste_store.build(embedded.connection(), version(51), ids, lying(MANY), ORDER)
+        taste_store.activate(embedded, version(51))
+        # A catalogue of this size would be searched without them.
+        for setting in ("enable_seqscan = off", "hnsw.ef_search = 100", "hnsw.iterative_scan = strict_order"):
+            embedded.execute(text(f"SET LOCAL {setting}"))
+        yield embedded
+        savepoint.rollback()
+
+
+def all_alike(film: int) -> NDArray[np.float32]:
+    """How similar every film is to this one, by the definition."""
+    factors, vectors = lying(MANY), meanings(MANY)
+    scores: NDArray[np.float32] = factors.s @ query(factors.s[film]) + closeness(vectors @ vectors[film])
+    scores[:FILMS_IN_SAGA] += SAME_COLLECTION * (film < FILMS_IN_SAGA)
+    scores[film] = -np.inf
+    return scores
+
+
+def similar(session: Session, film: int, request: Request, user_id: str | None = None) -> list[int]:
+    rows = PgvectorRecommender(session).similar(FIRST + film, request, user_id=user_id).rows
+    return [row["id"] - FIRST for row in rows]
+
+
+def test_what_indexes_find_is_what_comparing_with_every_film_finds(indexed: Session) -> None:
+    shares = []
+    for film in range(0, MANY, 100):
+        rows = PgvectorRecommender(indexed).similar(FIRST + film, Request(n=10)).rows
+        scores = all_alike(film)
+        shares.append(len({row["id"] - FIRST for row in rows} & set(np.argsort(-scores)[:10].tolist())) / 10)
+        assert [row["score"] for row in rows] == pytest.approx(
+            [scores[row["id"] - FIRST] for row in rows], rel=1e-4
+        )
+    assert np.mean(shares) >= 0.95
+
+
+def test_both_indexes_are_used(indexed: Session) -> None:
+    def plan(by: By) -> str:
+        scope = Scope(model=PACKAGED_MODEL, include_adult=False)
+        statement = similar_statement(FIRST, scope, Request().window, by=by).compile(indexed.connection())
+        rows = indexed.connection().exec_driver_sql(f"EXPLAIN {statement}", statement.params)
+        return "\n".join(rows.scalars())
+
+    assert "_place_idx" in plan("best")
+    # In the function it is the same search, of which no plan tells.
+    assert INDEX in plan("embedding")
+
+
+def test_by_embedding_is_the_order_of_cosine_in_full_precision(indexed: Session) -> None:
+    vectors, found = meanings(MANY), 0
+    for film in range(0, MANY, 100):
+        rows = PgvectorRecommender(indexed).similar(FIRST + film, Request(n=50, by="embedding")).rows
+        cosines = vectors @ vectors[film]
+        scores = [row["score"] for row in rows]
+        assert scores == sorted(scores, reverse=True)
+        assert scores == pytest.approx([cosines[row["id"] - FIRST] for row in rows], abs=1e-6)
+        found += len({row["id"] - FIRST for row in rows} & set(np.argsort(-cosines)[1:51].tolist()))
+    assert found / 50 / 30 >= 0.95
+
+
+def test_pages_of_what_indexes_find_are_slices_of_one_list(indexed: Session) -> None:
+    for film in (0, 7, 1500):
+        whole = similar(indexed, film, Request(n=500))
+        assert len(set(whole)) == 500
+        for n, page in ((10, 1), (10, 5), (10, 6), (30, 2), (100, 1), (100, 5), (300, 2)):
+            assert similar(indexed, film, Request(n=n, page=page)) == whole[(page - 1) * n : page * n]
+        assert len(set(whole[:100]) & set(np.argsort(-all_alike(film))[:100].tolist())) >= 95
+
+
+@pytest.mark.parametrize("seen", [1_000, 2_990])
+def test_who_has_seen_most_films_has_a_full_list_all_the_same(indexed: Session, seen: int) -> None:
+    indexed.execute(text("INSERT INTO users (external_id) VALUES ('keen')"))
+    films = np.argsort(-all_alike(7))[:seen]
+    acts = text("""
+        INSERT INTO interactions (user_id, movie_id, kind)
+        SELECT users.id, unnest(CAST(:films AS integer[])), 'watched' FROM users WHERE external_id = 'keen'
+    """)
+    indexed.execute(acts, {"films": (films + FIRST).tolist()})
+    there_are = np.argsort(-all_alike(7))[seen : MANY - 1]
+    found = similar(indexed, 7, Request(n=50), user_id="keen")
+    assert len(found) == min(50, len(there_are))
+    assert len(set(found) & set(there_are[:50].tolist())) >= 0.95 * len(found)
+    recommended = PgvectorRecommender(indexed).recommend("keen", Request(n=50)).rows
+    assert len(recommended) == min(50, MANY - seen)
+    assert {row["id"] - FIRST for row in recommended}.isdisjoint(films.tolist())
+
+
+@pytest.mark.parametrize("louder", [1.0, 1.2])
+def test_a_film_that_arrives_is_found_by_what_indexes_find(indexed: Session, louder: float) -> None:
+    """Also one that lies somewhat farther out than all that were there when the index was laid out."""
+    upsert(indexed, [MovieRecord(id=FIRST + MANY, title="New")], source="file")
+    factors = lying(MANY)
+    film = max(range(MANY), key=lambda place: furthest(factors.s[[place]]))
+    s, q = factors.s[[film]] * louder, factors.start[None] * 9
+    assert (furthest(s) > furthest(factors.s)) == (louder > 1)
+    one = ItemFactors(p=q, q=q, s=s, start=factors.start, known=np.ones(1, dtype=bool))
+    taste_store.add(indexed, version(51), np.array([FIRST + MANY], dtype=np.int32), one)
+    ahead = int((all_alike(film) > float(s[0] @ query(factors.s[film]))).sum())
+    assert similar(indexed, film, Request(n=ahead + 1))[ahead] == MANY
+    assert len(similar(indexed, MANY, Request(n=10))) == 10
+    assert PgvectorRecommender(indexed).recommend("nobody", Request(n=1)).rows[0]["id"] == FIRST + MANY
+
+
+def test_going_back_to_a_version_without_an_index_compares_with_every_film(indexed: Session) -> None:
+    taste_store.activate(indexed, version(50))
+    factors = random(MANY)
+    scores = many_products(factors, 9) + closeness(meanings(MANY) @ meanings(MANY)[9])
+    assert similar(indexed, 9, Request(n=20)) == np.argsort(-scores)[:20].tolist()
