@@ -6,14 +6,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, get_wait_callback, set_wait_callback
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
 from backend.config import get_settings
 from backend.embedded_postgres import DATABASE, EmbeddedPostgres
@@ -27,6 +28,9 @@ CONNECT_ARGS = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
+
+CHANGES = "marquee_changes"
+"""The channel on which the database tells of what changed: `films`, `taste` or `index`."""
 
 DATABASE_GONE = (OperationalError, InterfaceError, PoolTimeoutError)
 """What the driver and the pool raise while there is no database to ask."""
@@ -58,7 +62,6 @@ def get_engine() -> Engine:
         max_overflow=0,
         # Who waits longer for a connection is better served by another layer, or told to come back.
         pool_timeout=1,
-        pool_pre_ping=True,
         # A new session picks up what `ALTER DATABASE … SET` says of the index: within a minute, everywhere.
         pool_recycle=60,
         connect_args=CONNECT_ARGS,
@@ -66,6 +69,7 @@ def get_engine() -> Engine:
         hide_parameters=True,
     )
     event.listen(engine, "handle_error", _spare_the_pool)
+    event.listen(engine, "checkout", _look_at_connection)
     return engine
 
 
@@ -76,8 +80,12 @@ def SessionLocal() -> Session:  # noqa: N802 - the name is the specification's
 
 @contextmanager
 def reading_session() -> Iterator[Session]:
-    """A session in which nothing is written: where the server goes away after the answer, that is no failure."""
-    session = SessionLocal()
+    """A session in which nothing is written: where the server goes away after the answer, that is no failure.
+
+    Each statement is a transaction of its own, for it would see what is committed meanwhile in any case: BEGIN and
+    ROLLBACK around it would be two more round trips.
+    """
+    session = _ReadingSession(get_engine(), expire_on_commit=False)
     try:
         yield session
     finally:
@@ -85,6 +93,29 @@ def reading_session() -> Iterator[Session]:
             session.close()
         except DATABASE_GONE:
             session.invalidate()
+
+
+class _ReadingSession(Session):
+    """A session whose connections begin no transaction while it has them."""
+
+
+@event.listens_for(_ReadingSession, "after_begin")
+def _begin_nothing(_session: Session, _transaction: Any, connection: Connection) -> None:
+    # Not by SQLAlchemy's isolation level, which asks the server twice each time to set and to reset it.
+    connection.info["reads"] = True
+    _driver_of(connection).autocommit = True
+
+
+@event.listens_for(Pool, "checkin")
+def _begin_again(dbapi_connection: Any, record: ConnectionPoolEntry) -> None:
+    reads = record.info.pop("reads", False)
+    # One that was given up is None, or closed.
+    if reads and dbapi_connection is not None and not dbapi_connection.closed:
+        dbapi_connection.autocommit = False
+
+
+def _driver_of(connection: Connection) -> Any:
+    return connection.connection.driver_connection
 
 
 @contextmanager
@@ -156,14 +187,26 @@ _thread = threading.local()
 
 def _wait(connection: psycopg2.extensions.connection) -> None:
     deadline = getattr(_thread, "deadline", None) or time.monotonic() + PATIENCE
+    # Not select(), which knows no descriptor above 1,023, and a server with many clients has those.
+    waiting = select.poll()
     while (state := connection.poll()) != POLL_OK:
         rest = deadline - time.monotonic()
         if rest <= 0:
             raise OutOfTimeError("the server does not answer in time")
-        # Not select(), which knows no descriptor above 1,023, and a server with many clients has those.
-        waiting = select.poll()
         waiting.register(connection, select.POLLIN if state == POLL_READ else select.POLLOUT)
         waiting.poll(rest * 1000)
+
+
+def _look_at_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
+    """Let the pool make another where the server has gone away meanwhile.
+
+    To a client that asks nothing a server says nothing, but that it closes the connection: a look at the socket
+    tells what a question would, and costs no round trip.
+    """
+    said = select.poll()
+    said.register(dbapi_connection, select.POLLIN)
+    if dbapi_connection.closed or said.poll(0):
+        raise DisconnectionError("the server has closed the connection")
 
 
 def _spare_the_pool(context: ExceptionContext) -> None:

@@ -7,14 +7,17 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 
 import structlog
 import uvicorn
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, Depends, FastAPI
 from threadpoolctl import threadpool_limits
 
 from backend.api import interactions, jobs, movies, ops, page, problems, recommendations
 from backend.api.access import KEY_FILE, Keys, require_client, stored_secret
+from backend.api.cached_answers import CachedAnswers
 from backend.api.deps import Words
 from backend.api.middleware import BodyLimit, RequestContext
 from backend.api.render import RecommendationIds
+from backend.api.response_cache import ResponseCache
 from backend.catalog.pipeline import load_starter_if_empty
 from backend.config import Settings, get_settings
 from backend.database import get_embedded_postgres, get_engine, keep_to_budgets, session_scope
@@ -28,6 +31,7 @@ from backend.ml.file_cache import CacheKeeper
 from backend.ml.recommender import Layers
 from backend.ml.training import is_trained, place_arrivals, train
 from backend.ml.vector_index import ensure_index
+from backend.operations.changes import follow_changes
 from backend.operations.companion import SchedulerCompanion
 from backend.operations.doctor import examine
 from backend.operations.jobs import request_job
@@ -60,6 +64,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.words = Words(chosen.embedding_model)
     app.state.layers = Layers(chosen)
     app.state.recommendation_ids = RecommendationIds(stored_secret(chosen.data_dir / "token_secret"))
+    app.state.response_cache = ResponseCache()
+    # The last one added is the first one asked.
+    app.add_middleware(CachedAnswers)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)
     problems.register(app)
@@ -182,8 +189,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Requests run side by side already: forty that each share out their products stand in each other's way, and
     # answered 16 lists a second from the file cache where they answer 800 with a thread each.
     threadpool_limits(1, user_api="blas")
+    # One more than there are connections would take a thread to wait for one.
+    current_default_thread_limiter().total_tokens = app.state.settings.db_pool_size
     stop = threading.Event()
     threading.Thread(target=app.state.layers.watch, args=(stop,), name="layers", daemon=True).start()
+    followed = (app.state.response_cache, stop)
+    threading.Thread(target=follow_changes, args=followed, name="changes", daemon=True).start()
     embedded = get_embedded_postgres()
     if embedded is not None:
         threading.Thread(target=embedded.supervise, args=(stop,), name="postgres", daemon=True).start()

@@ -192,13 +192,18 @@ def test_the_index_is_built_on_demand_and_shown(
     assert "hnsw over 3 films" in capsys.readouterr().out
     assert backend_main.main(["index", "build"]) == 0
     assert "nothing to do" in capsys.readouterr().out
-    assert backend_main.main(["index", "build", "--again"]) == 0
-    assert "hnsw over 3 films" in capsys.readouterr().out
+    for action in ("rebuild", "tune"):
+        assert backend_main.main(["index", action]) == 0
+        assert "hnsw over 3 films" in capsys.readouterr().out
     assert backend_main.main(["index", "status"]) == 0
     shown = capsys.readouterr().out
     assert "kind: hnsw" in shown
     assert "ef_search: " in shown
     assert "lists: -" in shown
+    assert "recall: 1.000 of 3 lists: similar_by_embedding, uniformly, no filters" in shown
+    history = [line.split(" ", 2)[2] for line in shown.splitlines() if line.startswith("20")]
+    assert [line.split(":")[0] for line in history] == ["tune", "build", "build"]
+    assert history[0].endswith("3 films, recall@10 1.000")
 
 
 # The doctor
@@ -350,10 +355,22 @@ COMMANDS: list[tuple[Main, list[str]]] = [
     (backend_main.main, ["doctor"]),
     (backend_main.main, ["index", "status"]),
     (backend_main.main, ["index", "build"]),
+    (backend_main.main, ["index", "tune"]),
+    (backend_main.main, ["index", "rebuild"]),
     (backend_main.main, ["train"]),
     (backend_main.main, ["cache"]),
 ]
-NAMES = ["movie_pipeline", "generate_embeddings", "doctor", "index status", "index build", "train", "cache"]
+NAMES = [
+    "movie_pipeline",
+    "generate_embeddings",
+    "doctor",
+    "index status",
+    "index build",
+    "index tune",
+    "index rebuild",
+    "train",
+    "cache",
+]
 
 
 def error_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -394,7 +411,7 @@ def test_a_database_that_can_not_be_used_is_said_in_one_line(
     forget_settings()
 
 
-@pytest.mark.parametrize("arguments", [["index", "status"], ["index", "build"]])
+@pytest.mark.parametrize("arguments", [["index", action] for action in ("status", "build", "tune", "rebuild")])
 def test_a_database_without_the_schema_is_said_in_one_line(
     fresh: Engine, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:

@@ -13,10 +13,11 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from backend import database
-from backend.database import CONNECT_ARGS, keep_to_budgets, time_budget
+from backend.config import get_settings
+from backend.database import CONNECT_ARGS, get_engine, keep_to_budgets, reading_session, time_budget
 from backend.embedded_postgres import EmbeddedPostgres
 from tests.conftest import make_database
-from tests.test_embedded_postgres import postmaster, temporary_home
+from tests.test_embedded_postgres import eventually, postmaster, temporary_home
 
 LONG = text("SELECT pg_sleep(30)")
 SHORT = text("SELECT pg_sleep(0.3)")
@@ -198,3 +199,69 @@ def test_nor_does_the_driver_alone_wait_for_it(own_server: EmbeddedPostgres) -> 
     with frozen(own_server), pytest.raises(psycopg2.OperationalError, match=GIVEN_UP), time_budget(0.2):
         psycopg2.connect(address)
     psycopg2.connect(address).close()
+
+
+# Reading
+
+
+@pytest.fixture
+def reading(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """The engine of this process, as the service has it."""
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("DB_POOL_SIZE", "3")
+    get_settings.cache_clear()
+    get_engine.cache_clear()
+    yield get_engine()
+    get_engine().dispose()
+    monkeypatch.undo()
+    get_settings.cache_clear()
+    get_engine.cache_clear()
+
+
+STATE = text("SELECT xact_start = query_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+"""Whether the transaction began with this very statement."""
+
+
+def test_reading_takes_no_transaction_around_a_statement(reading: Engine) -> None:
+    with reading_session() as session:
+        for _ in range(2):
+            session.execute(SHORT)
+            assert session.scalar(STATE) is True
+
+
+def test_after_reading_a_connection_has_transactions_again(reading: Engine) -> None:
+    for trouble in (None, "rollback", "raise"):
+        with suppress(OperationalError), reading_session() as session:
+            before = session.scalar(WHO)
+            if trouble == "rollback":
+                session.rollback()
+            if trouble == "raise":
+                session.execute(text("SET statement_timeout = 10; SELECT pg_sleep(30)"))
+        with reading.connect() as connection:
+            assert connection.scalar(WHO) == before
+            connection.execute(text("CREATE TABLE gone (id integer)"))
+            connection.rollback()
+            assert connection.scalar(text("SELECT to_regclass('gone')")) is None
+
+
+def test_a_connection_that_was_given_up_while_reading_is_not_missed(reading: Engine) -> None:
+    size = reading.pool.size()  # type: ignore[attr-defined]
+    for _ in range(2 * size):
+        with pytest.raises(OperationalError, match=GIVEN_UP), time_budget(0.05), reading_session() as session:
+            session.execute(LONG)
+    with ExitStack() as stack:
+        pids = {stack.enter_context(reading_session()).scalar(WHO) for _ in range(size)}
+    assert len(pids) == size
+
+
+def test_a_connection_that_the_server_closed_is_not_given_out(reading: Engine, url: str) -> None:
+    pids = []
+    for _ in range(3):
+        with reading_session() as session:
+            pids.append(session.scalar(WHO))
+        other = create_engine(url)
+        with other.connect() as connection:
+            connection.execute(END_THE_OTHERS)
+        other.dispose()
+        eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids), "the server keeps its processes")
+    assert len(set(pids)) == 3

@@ -74,14 +74,14 @@ def given_key(request: Request) -> str:
     return request.headers.get("x-api-key") or bearer or request.cookies.get(COOKIE, "")
 
 
-def require_client(request: Request) -> None:
+async def require_client(request: Request) -> None:
     """Let in whoever has a key, or anyone where there is none."""
     keys: Keys = request.app.state.keys
     if not keys.open_to_clients(given_key(request)):
         raise NotAuthenticatedError()
 
 
-def require_admin(request: Request, _: Annotated[None, Depends(require_client)]) -> None:
+async def require_admin(request: Request, _: Annotated[None, Depends(require_client)]) -> None:
     """Let in the admin; where no admin key is set, any client."""
     keys: Keys = request.app.state.keys
     if not keys.open_to_admin(given_key(request)):

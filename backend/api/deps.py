@@ -1,7 +1,11 @@
-"""What routes are given: a session, the recommender, the settings, the encoder once it is loaded."""
+"""What routes are given: a session, the recommender, the settings, the encoder once it is loaded.
+
+None of these waits for anything, so they run on the event loop, and a request takes a thread's turn once: for its
+answer.
+"""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import structlog
@@ -56,38 +60,40 @@ class Words:
             log.error("encoder_not_loaded", detail=error.detail)
 
 
-def get_session() -> Iterator[Session]:
-    """A session for reading; nothing is committed."""
+async def get_session() -> AsyncIterator[Session]:
+    """A session for reading: it has a connection only from its first statement on, and nothing to commit."""
     with reading_session() as session:
         yield session
 
 
-def get_settings_of(request: Request) -> Settings:
+async def get_settings_of(request: Request) -> Settings:
     """The settings that the app was made with."""
     settings: Settings = request.app.state.settings
     return settings
 
 
-def get_words(request: Request) -> Words:
+async def get_words(request: Request) -> Words:
     """The encoder, loaded or not."""
     words: Words = request.app.state.words
     return words
 
 
-def get_ids(request: Request) -> RecommendationIds:
+async def get_ids(request: Request) -> RecommendationIds:
     """What signs lists."""
     ids: RecommendationIds = request.app.state.recommendation_ids
     return ids
 
 
-def ask_database(request: Request) -> Iterator[None]:
+async def ask_database(request: Request) -> AsyncIterator[None]:
     """For routes that only the database can answer."""
     layers: Layers = request.app.state.layers
     with layers.asking_database():
         yield
 
 
-def get_recommender(request: Request, session: Annotated[Session, Depends(get_session)]) -> LayeredRecommender:
+async def get_recommender(
+    request: Request, session: Annotated[Session, Depends(get_session)]
+) -> LayeredRecommender:
     """What answers, whichever layers there are."""
     return LayeredRecommender(session, request.app.state.layers)
 

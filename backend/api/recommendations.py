@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from backend.api.cached_answers import CurrentMemory
 from backend.api.deps import CurrentIds, CurrentWords, MoviePath, PersonPath, Recommender
 from backend.api.inputs import PersonQuery, RecommendationBody, RecommendationQuery, SimilarQuery, WhyQuery
 from backend.api.render import JSONBytes, RecommendationIds, ranked_list
@@ -16,11 +17,21 @@ router = APIRouter(tags=["recommendations"])
 
 @router.get("/similar/{movie_id}", response_model=RankedList, summary="Films like this one")
 def similar(
-    movie_id: MoviePath, query: Annotated[SimilarQuery, Query()], recommender: Recommender, ids: CurrentIds
+    movie_id: MoviePath,
+    query: Annotated[SimilarQuery, Query()],
+    recommender: Recommender,
+    ids: CurrentIds,
+    memory: CurrentMemory,
 ) -> Response:
+    key = movie_id, query.model_dump_json(exclude_defaults=True)
+    if known := memory.find(key):
+        return known
     request = query.request()
     answer = recommender.similar(movie_id, request, user_id=query.user_id)
-    return ranked_list("similar", answer, request, ids=ids)
+    made = ranked_list("similar", answer, request, ids=ids)
+    if query.user_id is None and not answer.degraded:
+        memory.keep(key, made)
+    return made
 
 
 @router.get("/recommendations/{user_id}", response_model=RankedList, summary="What a person may like")

@@ -2,20 +2,24 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 from fastapi import Response
 from itsdangerous import BadSignature, URLSafeSerializer
+from prometheus_client import Counter
 from sqlalchemy import RowMapping
+from starlette.types import Receive, Scope, Send
 
 from backend.catalog.records import GENRE_IDS
 from backend.errors import InvalidInputError
-from backend.ml.answer import LIST_END, Answer, Request
+from backend.ml.answer import LIST_END, Answer, Request, Rows
 from backend.telemetry import ANSWERS
 
 INTERNAL = {"source", "version", "total", "vector", "actors"}
+OF_THE_LIST = ("score", "score_parts", "why")
+"""What a row tells that is not the film's alone."""
 
 
 class JSONBytes(Response):
@@ -26,6 +30,22 @@ class JSONBytes(Response):
     def render(self, content: Any) -> bytes:
         """Write it out."""
         return orjson.dumps(content)
+
+
+class RankedJSON(Response):
+    """A ranked list, counted when it is sent; what it tells of each film is a part of its own."""
+
+    media_type = "application/json"
+
+    def __init__(self, parts: tuple[bytes, ...], *, counter: Counter) -> None:
+        super().__init__(b"".join(parts))
+        self.parts = parts
+        self.counter = counter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        self.counter.inc()
+        await super().__call__(scope, receive, send)
 
 
 class RecommendationIds:
@@ -60,25 +80,30 @@ def movie_row(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
     return shown
 
 
-def ranked_list(kind: str, answer: Answer, request: Request, *, ids: RecommendationIds, **more: Any) -> JSONBytes:
+def ranked_list(kind: str, answer: Answer, request: Request, *, ids: RecommendationIds, **more: Any) -> RankedJSON:
     """A ranked list as it goes out, counted by the layer that answered."""
-    ANSWERS.labels(kind, answer.source).inc()
     total = None if answer.total_results is None else min(answer.total_results, LIST_END)
-    return JSONBytes(
-        {
-            "results": [movie_row(row) for row in answer.rows],
-            "page": request.page,
-            "total_results": total,
-            "total_pages": None if total is None else pages(total, request.n),
-            "source": answer.source,
-            "degraded": answer.degraded,
-            "cold_start": answer.cold_start,
-            "recommendation_id": ids.issue(kind, answer.model_version, [row["id"] for row in answer.rows]),
-            "model_version": answer.model_version,
-            "generated_at": dt.datetime.now(dt.UTC),
-        }
-        | more
-    )
+    about = {
+        "page": request.page,
+        "total_results": total,
+        "total_pages": None if total is None else pages(total, request.n),
+        "source": answer.source,
+        "degraded": answer.degraded,
+        "cold_start": answer.cold_start,
+        "recommendation_id": ids.issue(kind, answer.model_version, [row["id"] for row in answer.rows]),
+        "model_version": answer.model_version,
+        "generated_at": dt.datetime.now(dt.UTC),
+    }
+    parts = (b'{"results":[', *_film_parts(answer.rows), b"],", orjson.dumps(about | more)[1:])
+    return RankedJSON(parts, counter=ANSWERS.labels(kind, answer.source))
+
+
+def _film_parts(rows: Rows) -> Iterator[bytes]:
+    for number, row in enumerate(rows):
+        film = movie_row(row)
+        own = {key: film.pop(key) for key in OF_THE_LIST if key in film}
+        yield (b"," if number else b"") + orjson.dumps(film)[:-1]
+        yield b"," + orjson.dumps(own)[1:]
 
 
 def pages(total: int, n: int) -> int:

@@ -185,6 +185,16 @@ class PersonExport(BaseModel):
     interactions: list[HistoryRow]
 
 
+class MeasuredRecall(BaseModel):
+    """What share of their first ten rows lists of one kind have, compared with a search through everything."""
+
+    answers: Literal["similar_by_embedding", "similar", "recommendations"]
+    sampled: Literal["uniformly", "by_traffic"] = Field(description="How films, or people, were drawn.")
+    filters: str | None
+    queries: int = Field(description="Lists compared.")
+    recall_at_10: float
+
+
 class IndexState(BaseModel):
     """How vectors are searched, and what share of the nearest ten that finds."""
 
@@ -194,6 +204,8 @@ class IndexState(BaseModel):
     ef_search: int | None
     recall_at_10: float | None
     measured_at: dt.datetime | None
+    size_bytes: int | None
+    recall: list[MeasuredRecall] = Field(description="The same, by what was asked for.")
 
 
 class JobOutcome(BaseModel):

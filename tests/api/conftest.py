@@ -93,7 +93,9 @@ def add_film(catalogue_engine: Engine) -> Iterator[Films]:
     yield add
     with catalogue_engine.begin() as connection:
         connection.execute(delete(Movie).where(Movie.id.in_(added)))
-        connection.execute(text("DELETE FROM item_factors WHERE movie_id = ANY (:added)"), {"added": added})
+        for view in ("item_factors", "within_reach", "likeness"):
+            gone = f"DELETE FROM {view} WHERE movie_id = ANY (:added)"  # noqa: S608
+            connection.execute(text(gone), {"added": added})
 
 
 @pytest.fixture

@@ -204,6 +204,7 @@ def test_stats_tell_the_catalogue_the_people_and_the_index(client: TestClient, a
     assert (told["people"], told["interactions"], told["pending_interactions"]) == (2, 1, 1)
     assert told["index"]["kind"] == "exact"
     assert told["index"]["recall_at_10"] == 1.0
+    assert (told["index"]["size_bytes"], told["index"]["recall"]) == (None, [])
     assert told["layer"] == "pgvector"
 
 
