@@ -6,7 +6,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test test-data evaluate lint format
+.PHONY: help run install install-dev test test-data evaluate bench lint format
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ test-data: $(VENV)/.installed-dev ## tests on the real data (MARQUEE_DATA, defau
 
 evaluate: $(VENV)/.installed-dev ## how good the answers are, into docs/quality.md (ML=DIR FILMS=FILE)
 	$(BIN)/python -m backend.evaluation --movielens $(ML) --films $(FILMS)
+
+bench: $(VENV)/.installed-dev ## how fast it is, into docs/benchmarks.md (FILMS=FILE INSTALLATION=DIR ONLY="NAME …")
+	$(BIN)/python -m benchmarks $(if $(FILMS),--films $(FILMS)) $(if $(INSTALLATION),--installation $(INSTALLATION)) $(if $(ONLY),--only $(ONLY))
 
 lint: $(VENV)/.installed-dev ## ruff and mypy --strict
 	$(BIN)/ruff check .
