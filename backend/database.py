@@ -162,20 +162,25 @@ def keep_to_budgets(*, keep: bool = True) -> None:
 
 
 @contextmanager
-def copying(engine: Engine) -> Iterator[Connection]:
-    """A transaction that can COPY, in whatever process: the driver can't while it waits by a callback.
+def able_to_copy() -> Iterator[None]:
+    """Let the driver wait by itself, in whatever process: it can't COPY while it waits by a callback.
 
-    Others who ask for something meanwhile wait as the driver does by itself, which a signal does not interrupt:
-    keep it short.
+    Others who ask for something meanwhile wait so too, which a signal does not interrupt: keep it short.
     """
     callback = get_wait_callback()
     set_wait_callback(None)
-    plain = create_engine(engine.url, poolclass=NullPool, connect_args=CONNECT_ARGS, hide_parameters=True)
     try:
-        with plain.begin() as connection:
-            yield connection
+        yield
     finally:
         set_wait_callback(callback)
+
+
+@contextmanager
+def copying(engine: Engine) -> Iterator[Connection]:
+    """A transaction of its own that can COPY; keep it short, as `able_to_copy` says."""
+    plain = create_engine(engine.url, poolclass=NullPool, connect_args=CONNECT_ARGS, hide_parameters=True)
+    with able_to_copy(), plain.begin() as connection:
+        yield connection
 
 
 class OutOfTimeError(psycopg2.OperationalError):

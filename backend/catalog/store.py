@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from backend.catalog.copy_text import COLUMNS, copy_text
 from backend.catalog.filters import Filters, MovieRef
 from backend.catalog.records import MovieRecord
+from backend.database import able_to_copy
 from backend.errors import MovieNotFoundError
 from backend.models import Movie
 
@@ -74,7 +75,7 @@ def upsert(
 
     Of several records of one film the last counts. With `fetched_at`, the films' details were fetched from TMDB
     then: every row takes that, and a row that differs in nothing else counts as unchanged and keeps its
-    `updated_at`. Not for a process that keeps to budgets: it can't COPY.
+    `updated_at`.
     """
     if not records:
         return Upserted()
@@ -244,7 +245,7 @@ def _copy(session: Session, records: Iterable[MovieRecord]) -> None:
     driver = session.connection().connection.driver_connection
     assert driver is not None
     try:
-        with driver.cursor() as cursor:
+        with able_to_copy(), driver.cursor() as cursor:
             cursor.copy_expert(f"COPY arriving ({', '.join(COLUMNS)}) FROM STDIN", io.StringIO(copy_text(records)))
     except psycopg2.Error as error:
         # As SQLAlchemy does with what the driver raises, past which COPY has to go.
