@@ -1,12 +1,9 @@
 """How fast texts of films become vectors, against plain `SentenceTransformer.encode` in float32.
 
-    python -m benchmarks.encoding --films FILE
-
 Both get the same texts in turns, each in a process of its own with the threads it would take by itself: the
 reference all at once, which is the best for it, ours in the portions in which films are claimed.
 """
 
-import argparse
 import random
 import time
 from collections.abc import Callable
@@ -113,16 +110,3 @@ def table(figures: dict[str, Any]) -> str:
         f"{'threads':<22}{figures['threads']:>12}",
     ]
     return "\n".join(lines)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.encoding", description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--films", type=Path, required=True, metavar="FILE", help="TMDB-shaped JSON lines (.jsonl, .jsonl.gz)"
-    )
-    print(table(measure(parser.parse_args(argv).films)))
-
-
-if __name__ == "__main__":
-    main()

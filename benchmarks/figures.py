@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from backend.evaluation.figures import canvas, save
 from benchmarks.goals import Parts
 
 RECALL, LOAD, SIZE = "recall_and_rate.svg", "latency_and_load.svg", "cost_and_size.svg"
@@ -24,17 +25,17 @@ def draw(parts: Parts, folder: Path) -> list[str]:
 
 def _recall(curves: Mapping[str, Any], path: Path) -> None:
     """A line an index: each further point looks harder."""
-    figure, axes = _canvas("recall@10", "queries a second, against exact search")
+    figure, axes = canvas("recall@10", "queries a second, against exact search")
     for name, points in curves.items():
         axes.plot([p["recall"] for p in points], [p["against_exact"] for p in points], marker="o", label=name)
     axes.set_yscale("log")
     axes.legend(fontsize=8)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _load(series: Mapping[str, Any], path: Path) -> None:
     """Percentiles of the latency at shares of the greatest rate."""
-    figure, axes = _canvas("requests a second, as a share of the greatest rate", "milliseconds")
+    figure, axes = canvas("requests a second, as a share of the greatest rate", "milliseconds")
     for name, points in series.items():
         for percentile, style in (("p50_ms", "--"), ("p99_ms", "-")):
             shown = f"{name}, {percentile.removesuffix('_ms')}"
@@ -42,12 +43,12 @@ def _load(series: Mapping[str, Any], path: Path) -> None:
             axes.plot(shares, [point[percentile] for point in points], style, marker="o", label=shown)
     axes.set_yscale("log")
     axes.legend(fontsize=8)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _size(sizes: list[Mapping[str, Any]], path: Path) -> None:
     """Latency of an answer, and what the database takes, by films."""
-    figure, axes = _canvas("films", "milliseconds")
+    figure, axes = canvas("films", "milliseconds")
     films = [size["films"] for size in sizes]
     for key, label in (("default_ms", "by default"), ("by_embedding_ms", "by embedding")):
         axes.plot(films, [size[key] for size in sizes], marker="o", label=f"/similar {label}, median")
@@ -60,7 +61,7 @@ def _size(sizes: list[Mapping[str, Any]], path: Path) -> None:
     axes.set_xticks(films, [f"{count:,}" for count in films])
     axes.minorticks_off()
     figure.legend(loc="outside upper center", ncols=3, fontsize=8)
-    _save(figure, path)
+    save(figure, path)
 
 
 _PLOTS: Mapping[str, tuple[str, str, Callable[[Any, Path], None]]] = {
@@ -68,22 +69,3 @@ _PLOTS: Mapping[str, tuple[str, str, Callable[[Any, Path], None]]] = {
     LOAD: ("load", "series", _load),
     SIZE: ("scale", "sizes", _size),
 }
-
-
-def _canvas(along: str, up: str) -> Any:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_xlabel(along)
-    axes.set_ylabel(up)
-    axes.grid(alpha=0.3)
-    return figure, axes
-
-
-def _save(figure: Any, path: Path) -> None:
-    """The same picture gives the same file."""
-    from matplotlib import rc_context
-
-    with rc_context({"svg.hashsalt": "benchmarks", "svg.fonttype": "none"}):
-        figure.savefig(path, metadata={"Date": None})

@@ -4,7 +4,6 @@ Memory is the proportional share (PSS) of each process: what processes share cou
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from sqlalchemy import text
 
 from backend.api.access import KEY_FILE
 from backend.errors import UsageError
+from benchmarks.served import free_port
 from benchmarks.server import connected, start
 
 STARTS = 3
@@ -73,7 +73,7 @@ def measure(installation: Path) -> dict[str, Any]:
 @contextmanager
 def serving(installation: Path) -> Iterator[Service]:
     """The service as people run it, on a free port; the seconds are those until it says that it is ready."""
-    port = _free_port()
+    port = free_port()
     begin = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-m", "backend", "serve", "--host", "127.0.0.1", "--port", str(port)],
@@ -133,15 +133,9 @@ def _memory(api: psutil.Process, installation: Path) -> dict[str, float]:
     server = _family(psutil.Process(postmaster))
     # The server is no child of the service: pg_ctl lets go of it. The scheduler is.
     children = [process for process in _family(api)[1:] if process not in server]
-    parts = {name: _pss_gb(processes) for name, processes in _named(api, children, server)}
+    parts = {"api_gb": _pss_gb([api]), "scheduler_gb": _pss_gb(children), "postgres_gb": _pss_gb(server)}
     processes = parts["api_gb"] + parts["scheduler_gb"]
     return parts | {"processes_gb": processes, "with_postgres_gb": processes + parts["postgres_gb"]}
-
-
-def _named(
-    api: psutil.Process, children: list[psutil.Process], server: list[psutil.Process]
-) -> list[tuple[str, list[psutil.Process]]]:
-    return [("api_gb", [api]), ("scheduler_gb", children), ("postgres_gb", server)]
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:
@@ -166,12 +160,7 @@ def _films(installation: Path) -> tuple[int, list[int]]:
     server = start(installation)
     with connected(server) as engine, engine.connect() as connection:
         films = connection.scalar(text("SELECT count(embedding) FROM movies"))
-        ids = connection.scalars(
-            text(
-                "SELECT id FROM movies WHERE embedding IS NOT NULL AND NOT adult ORDER BY md5(id::text) LIMIT :n"
-            ),
-            {"n": ASKED},
-        ).all()
+        ids = connection.scalars(_SOME, {"limit": ASKED}).all()
     server.stop()
     return films or 0, list(ids)
 
@@ -179,13 +168,6 @@ def _films(installation: Path) -> tuple[int, list[int]]:
 _SOME = text("""
     SELECT id FROM movies WHERE embedding IS NOT NULL AND NOT adult ORDER BY md5(id::text) LIMIT :limit
 """)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def table(figures: dict[str, Any]) -> str:

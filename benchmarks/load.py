@@ -6,15 +6,13 @@ it waits.
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.load_generator import Outcome, Plan, generate
-
 if TYPE_CHECKING:
+    from benchmarks.load_generator import Outcome
     from benchmarks.served import Served
 
-KEY = "benchmark"
 SHARES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95)
-SECONDS, BUSY, WAITING = 5.0, 8, 64
-"""Of each load; connections that keep the service busy; and that let requests wait."""
+SECONDS = 5.0
+"""Of each load."""
 PATHS = {"by default": "/similar/{}", "by embedding": "/similar/{}?by=embedding"}
 
 
@@ -26,7 +24,7 @@ def measure(*, seconds: float = SECONDS) -> dict[str, Any]:
 
     there = Installation.find()
     picks = there.picks()
-    with serve("uncached", key=KEY) as service:
+    with serve("uncached") as service:
         series = {
             name: _loads(service, [path.format(film) for film in picks], seconds) for name, path in PATHS.items()
         }
@@ -34,25 +32,12 @@ def measure(*, seconds: float = SECONDS) -> dict[str, Any]:
 
 
 def _loads(service: "Served", paths: list[str], seconds: float) -> list[dict[str, float]]:
-    top = _asked(service, paths, seconds, connections=BUSY).rate
-    return [_waits(share, _asked(service, paths, seconds, rate=share * top)) for share in SHARES]
+    top = service.load(paths, seconds=seconds).rate
+    return [_waits(share, service.load(paths, seconds=seconds, rate=share * top)) for share in SHARES]
 
 
-def _asked(
-    service: "Served", paths: list[str], seconds: float, *, rate: float | None = None, connections: int = WAITING
-) -> Outcome:
-    headers = dict(service.headers)
-    outcome = generate(
-        Plan(port=service.port, paths=paths, headers=headers, seconds=seconds, rate=rate, connections=connections)
-    )
-    if outcome.failed or not outcome.requests:
-        raise RuntimeError(f"{outcome.failed} of {outcome.requests} requests failed")
-    return outcome
-
-
-def _waits(share: float, outcome: Outcome) -> dict[str, float]:
-    percentiles = {f"p{part * 100:g}_ms": outcome.percentile(part) * 1000 for part in (0.5, 0.95, 0.99)}
-    return {"share": share, "requests": outcome.requests} | percentiles
+def _waits(share: float, outcome: "Outcome") -> dict[str, float]:
+    return {"share": share, "requests": outcome.requests} | outcome.percentiles
 
 
 def table(figures: dict[str, Any]) -> str:

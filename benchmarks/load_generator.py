@@ -16,6 +16,7 @@ from typing import cast
 
 import uvloop
 
+SHARES = (0.5, 0.95, 0.99)
 WARM_UP = 0.5
 """Seconds at the beginning that do not count."""
 
@@ -52,10 +53,12 @@ class Outcome:
         """Answers a second."""
         return self.requests / self.seconds
 
-    def percentile(self, share: float) -> float:
-        """The latency, in seconds, that this share of the requests kept below."""
+    @property
+    def percentiles(self) -> dict[str, float]:
+        """The latencies, in milliseconds, that some shares of the requests kept below."""
         ordered = sorted(self.latencies)
-        return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+        places = {f"p{share * 100:g}_ms": int(share * len(ordered)) for share in SHARES}
+        return {name: 1000 * ordered[min(place, len(ordered) - 1)] for name, place in places.items()}
 
 
 def generate(plan: Plan) -> Outcome:

@@ -1,12 +1,9 @@
 """How fast a file of films comes into an empty catalogue, and how much memory that takes.
 
-    python -m benchmarks.loading --films FILE
-
 The command that people run, as they run it: its start and the schema are in the seconds. The server's start is
 not, and the memory is the command's own, without the server's.
 """
 
-import argparse
 import os
 import re
 import subprocess
@@ -86,16 +83,3 @@ def table(figures: dict[str, Any]) -> str:
         f"{'peak memory, MB':<22}{figures['peak_mb']:>10.0f}",
     ]
     return "\n".join(lines)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.loading", description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--films", type=Path, required=True, metavar="FILE", help="TMDB-shaped JSON lines (.jsonl, .jsonl.gz)"
-    )
-    print(table(measure(parser.parse_args(argv).films)))
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,12 @@ from fastapi import FastAPI, Response
 from backend.api.response_cache import ResponseCache, ResponseCacheConfig
 from backend.config import get_settings
 from backend.main import create_app
+from benchmarks.load_generator import Outcome, Plan, generate
 
 START_SECONDS = 60
+KEY = "benchmark"
+BUSY, WAITING = 8, 64
+"""Connections that keep a server busy, and at a fixed rate let requests wait that would else not be sent."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +47,46 @@ class Served:
             raise RuntimeError(f"{path} is answered with {answer.status}: {body[:200]!r}")
         return body
 
+    def load(self, paths: Sequence[str], *, seconds: float, rate: float | None = None) -> Outcome:
+        """Ask for all it can answer, or at a rate. Raises RuntimeError where a request failed."""
+        connections = BUSY if rate is None else WAITING
+        outcome = generate(
+            Plan(
+                port=self.port,
+                paths=list(paths),
+                headers=dict(self.headers),
+                seconds=seconds,
+                connections=connections,
+                rate=rate,
+            )
+        )
+        if outcome.failed or not outcome.requests:
+            raise RuntimeError(f"{outcome.failed} of {outcome.requests} requests failed")
+        return outcome
+
 
 @contextmanager
-def serve(what: str, *, key: str, body: Path | None = None) -> Iterator[Served]:
+def serve(what: str, *, body: Path | None = None) -> Iterator[Served]:
     """A server in a process of its own, until the end of the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "benchmarks.served", what, "--port", str(port)]
     with subprocess.Popen(
-        command + (["--body", str(body)] if body else []), env=os.environ | {"API_KEYS": key}
+        command + (["--body", str(body)] if body else []), env=os.environ | {"API_KEYS": KEY}
     ) as run:
         try:
-            served = Served(port, {"X-API-Key": key})
+            served = Served(port, {"X-API-Key": KEY})
             _wait_for(served, run)
             yield served
         finally:
             run.terminate()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
 
 
 def _wait_for(served: Served, run: subprocess.Popen[bytes]) -> None:

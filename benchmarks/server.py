@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,11 +83,20 @@ def made(server: EmbeddedPostgres, name: str, *, template: str = "") -> Iterator
             _drop(admin, name)
 
 
-def pgbench(engine: Engine, statement: str, *, seconds: float, settings: Mapping[str, int] | None = None) -> float:
-    """Statements a second by pgbench, prepared, with `:id` a film drawn by id; `settings` for its sessions."""
-    with engine.connect() as connection:
-        least, most = connection.execute(text("SELECT min(id), max(id) FROM movies")).one()
-    script = f"\\set id random({least}, {most})\n{statement};\n"
+def pgbench(
+    engine: Engine,
+    statement: str,
+    *,
+    seconds: float,
+    ids: Sequence[int] = (),
+    settings: Mapping[str, int] | None = None,
+) -> float:
+    """Statements a second by pgbench, prepared; `settings` are those of its sessions.
+
+    Args:
+        ids: what `:id` is drawn from; left out, anything between the least and the greatest id of a film.
+    """
+    script = f"{_one_of(ids) if ids else _any_film(engine)}\n{' '.join(statement.split())};\n"
     url = engine.url
     options = " ".join(f"-c {name}={value}" for name, value in (settings or {}).items())
     done = subprocess.run(
@@ -107,6 +116,17 @@ def pgbench(engine: Engine, statement: str, *, seconds: float, settings: Mapping
     if done.returncode or found is None:
         raise RuntimeError(f"pgbench: {done.stderr.strip()}")
     return float(found[1])
+
+
+def _one_of(ids: Sequence[int]) -> str:
+    choice = " ".join(f"when :pick = {number} then {film}" for number, film in enumerate(ids))
+    return f"\\set pick random(0, {len(ids) - 1})\n\\set id case {choice} end"
+
+
+def _any_film(engine: Engine) -> str:
+    with engine.connect() as connection:
+        least, most = connection.execute(text("SELECT min(id), max(id) FROM movies")).one()
+    return f"\\set id random({least}, {most})"
 
 
 def _drop(admin: Connection, name: str) -> None:

