@@ -129,11 +129,12 @@ def prepare(settings: Settings) -> None:
 
 def _see_to_training(settings: Settings) -> None:
     """Learn now where that takes seconds; else it is the scheduler's work, and what is there answers till then."""
-    films = embedding_coverage(settings.embedding_model)
     try:
         if is_trained(settings):
             place_arrivals(settings)
-        elif films.total_movies <= EMBEDDED_BEFORE_SERVING and films.with_embeddings:
+            return
+        films = embedding_coverage(settings.embedding_model)
+        if films.total_movies <= EMBEDDED_BEFORE_SERVING and films.with_embeddings:
             train(settings)
         elif films.with_embeddings:
             log.info("training_is_asked_for", films=films.with_embeddings)

@@ -6,24 +6,23 @@ the index, not the sample.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from backend.catalog.filters import NO_FILTERS, Filters
 from backend.config import Settings
-from backend.ml.answer import Rows, Window
+from backend.ml.answer import By, Rows, Window
 from backend.ml.index_build import set_here
 from backend.ml.list_statements import Scope
-from backend.ml.pgvector_statements import recommendation_statement, similar_statement
+from backend.ml.pgvector_statements import for_person, similar_to
 from backend.ml.prepared_statements import run_prepared
-from backend.ml.taste_statements import Taste
 
 Shares = NDArray[np.float64]
 Answers = Literal["similar_by_embedding", "similar", "recommendations"]
@@ -76,8 +75,10 @@ class Series:
 
     def rows(self, session: Session, subject: Any, window: Window) -> Rows:
         """A list, by the statement that is served."""
-        statement = _STATEMENTS[self.answers]
-        return run_prepared(session, statement, (subject,), self.scope, window)
+        if self.answers == "recommendations":
+            return run_prepared(session, for_person, (subject,), self.scope, window)
+        by: By = "best" if self.answers == "similar" else "embedding"
+        return run_prepared(session, similar_to, (subject, None), self.scope, by, window)
 
 
 class Wanted(NamedTuple):
@@ -141,25 +142,6 @@ def draw(session: Session, settings: Settings) -> Iterator[Series]:
             if sampled == "uniformly":
                 few = replace(series, subjects=subjects[:FILTERED_QUERIES])
                 yield from (replace(few, scope=replace(scope, filters=filters)) for filters in narrow)
-
-
-def _by_embedding(film: int, scope: Scope, window: Window) -> Select[Any]:
-    return similar_statement(film, scope, window, by="embedding")
-
-
-def _by_all(film: int, scope: Scope, window: Window) -> Select[Any]:
-    return similar_statement(film, scope, window, by="best")
-
-
-def _for_person(person: str, scope: Scope, window: Window) -> Select[Any]:
-    return recommendation_statement(Taste.of_person(person), replace(scope, unless_done_by=person), window)
-
-
-_STATEMENTS: dict[Answers, Callable[..., Select[Any]]] = {
-    "similar_by_embedding": _by_embedding,
-    "similar": _by_all,
-    "recommendations": _for_person,
-}
 
 
 def _subjects(session: Session, scope: Scope, answers: Answers, sampled: Sampled) -> tuple[Any, ...]:

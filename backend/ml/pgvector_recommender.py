@@ -16,12 +16,12 @@ from backend.catalog.store import browse, coverage, find_refs, get_detail
 from backend.config import PACKAGED_MODEL, Settings, get_settings
 from backend.errors import MovieNotFoundError
 from backend.feedback.weights import interaction_weight
-from backend.ml.answer import NOT_SEEN, Answer, By, Request, Rows, Source, Verdict, Window
+from backend.ml.answer import NOT_SEEN, Answer, Request, Rows, Source, Verdict, Window
 from backend.ml.diversity import Calibration, page_order
 from backend.ml.explain import Contributions, Terms, explain_by_taste, shared_facts, with_words_as_reason
 from backend.ml.item_factors import loudness
 from backend.ml.list_statements import Scope
-from backend.ml.pgvector_statements import recommendation_statement, similar_statement
+from backend.ml.pgvector_statements import for_person, recommendation_statement, similar_to
 from backend.ml.prepared_statements import run_prepared
 from backend.ml.search_statements import facts_statement, search_statement, worded_statement
 from backend.ml.taste_statements import Taste, Vector384
@@ -88,7 +88,7 @@ class PgvectorRecommender:
     def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
         """Films like one film; with `user_id`, none that this person has seen or rejected."""
         scope = self._scope(request, not_counting=NOT_SEEN)
-        find = partial(run_prepared, self.db, _similar_to, (ref, user_id), scope)
+        find = partial(run_prepared, self.db, similar_to, (ref, user_id), scope)
         answer = self._answer(partial(find, request.by), request)
         if answer.source == "popular" and request.by == "best":
             # Nothing is learned of it yet: what it tells by itself is better than what is popular.
@@ -102,7 +102,7 @@ class PgvectorRecommender:
     def recommend(self, user_id: str, request: Request) -> Answer:
         """What a person may like: by what they did, or popular films where that says nothing."""
         answer = self._answer(
-            partial(run_prepared, self.db, _for_person, (user_id,), self._scope(request)), request
+            partial(run_prepared, self.db, for_person, (user_id,), self._scope(request)), request
         )
         if request.explain:
             self._explain_by_taste(Taste.of_person(user_id), answer.rows)
@@ -235,15 +235,6 @@ class PgvectorRecommender:
         ids = [row["id"] for row in rows]
         movies = {movie.id: movie for movie in self.db.scalars(select(Movie).where(Movie.id.in_(ids)))}
         return [(movies[row["id"]], row["score"]) for row in rows]
-
-
-def _similar_to(ref: MovieRef, user_id: str | None, scope: Scope, by: By, window: Window) -> Select[Any]:
-    return similar_statement(ref, replace(scope, unless_done_by=user_id), window, by=by)
-
-
-def _for_person(user_id: str, scope: Scope, window: Window) -> Select[Any]:
-    scope = replace(scope, unless_done_by=user_id)
-    return recommendation_statement(Taste.of_person(user_id), scope, window)
 
 
 def _made_of(scores: Mapping[int, float], terms: Sequence[Row[Any]]) -> dict[int, Contributions]:

@@ -1,6 +1,6 @@
 """The two statements that the Postgres layer serves by: each of them is a whole answer."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pgvector.sqlalchemy import HALFVEC, Vector
@@ -92,6 +92,16 @@ def recommendation_statement(taste: Taste, scope: Scope, window: Window) -> Sele
     # As text: it stands in each row, and the driver would read JSON as often.
     genres = cast(taste.genres_statement().scalar_subquery(), Text).label("taste")
     return listed.add_columns(genres) if window.vectors else listed
+
+
+def similar_to(ref: MovieRef, user_id: str | None, scope: Scope, by: By, window: Window) -> Select[Any]:
+    """`similar_statement` as `run_prepared` builds it: a film, and perhaps a person whose films are left out."""
+    return similar_statement(ref, replace(scope, unless_done_by=user_id), window, by=by)
+
+
+def for_person(user_id: str, scope: Scope, window: Window) -> Select[Any]:
+    """`recommendation_statement` as `run_prepared` builds it: of a person, without what they had."""
+    return recommendation_statement(Taste.of_person(user_id), replace(scope, unless_done_by=user_id), window)
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from tests.api.routes import LIKE, WRITES, Call
 from tests.api.test_openapi import assert_fits, documented_answer
 from tests.api.test_recommendations import FILTERS
 from tests.catalogue import GODFATHER, MATRIX, TOY_STORY, TOY_STORY_2, TOY_STORY_3, small_catalogue
+from tests.clock import Clock
 from tests.ml.factors import write_model
-from tests.ml.test_breaker import Clock
 
 FACTS = {film.id: film for film in small_catalogue()}
 ADA: dict[int, Kind] = {TOY_STORY: "like", MATRIX: "rating", GODFATHER: "dislike", TOY_STORY_2: "watched"}

@@ -1,26 +1,15 @@
 """What is kept of answers: shared parts once, within bounds, and nothing that may have changed."""
 
-from dataclasses import dataclass
-
 import pytest
 from prometheus_client import Counter
 from starlette.routing import Route
 
 from backend.api.response_cache import Kept, Place, ResponseCache, ResponseCacheConfig
+from tests.clock import Clock
 
 COUNTER = Counter("kept_in_tests", "Counts nothing", registry=None)
 FILM = b"a film " * 50
 ROUTE = Route("/similar/{movie_id}", lambda _: None)
-
-
-@dataclass
-class Clock:
-    """Time as the test tells it."""
-
-    now: float = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -7,18 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from backend.ml.breaker import Breaker, BreakerConfig
+from tests.clock import Clock
 
 FAILURES, PAUSE = 3, 5.0
-
-
-class Clock:
-    """A clock that goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

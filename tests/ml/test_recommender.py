@@ -36,9 +36,9 @@ from backend.ml.popular_recommender import bundled_films
 from backend.ml.recommender import Layers, Recommender, RecommenderConfig
 from backend.ml.svd_recommender import models_folder
 from tests.catalogue import TOY_STORY
+from tests.clock import Clock
 from tests.conftest import make_database
 from tests.ml.checkerboard import World, person, withheld
-from tests.ml.test_breaker import Clock
 from tests.ml.test_layers import sent
 from tests.test_database import frozen
 from tests.test_embedded_postgres import eventually
