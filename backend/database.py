@@ -22,7 +22,8 @@ from backend.embedded_postgres import DATABASE, EmbeddedPostgres
 CONNECT_ARGS = {
     "connect_timeout": 5,
     "application_name": "marquee",
-    "options": "-c timezone=utc",
+    # What is prepared differs in one film or one person: planned once, it need not be planned for each of them.
+    "options": "-c timezone=utc -c plan_cache_mode=force_generic_plan",
     # A host that vanishes says nothing: without these, whoever waits for its answer waits for hours.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -62,8 +63,8 @@ def get_engine() -> Engine:
         max_overflow=0,
         # Who waits longer for a connection is better served by another layer, or told to come back.
         pool_timeout=1,
-        # A new session picks up what `ALTER DATABASE … SET` says of the index: within a minute, everywhere.
-        pool_recycle=60,
+        # A new session picks up what `ALTER DATABASE … SET` says of the index, where no notice of it was heard.
+        pool_recycle=600,
         connect_args=CONNECT_ARGS,
         # What people did is nobody's business who reads a log.
         hide_parameters=True,

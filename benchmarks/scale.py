@@ -23,7 +23,7 @@ from backend.migrations import migrate
 from backend.ml.answer import By
 from backend.ml.index_build import build, find_index, let_scans_go_on, one_at_a_time, set_for_all, set_here
 from backend.ml.index_plan import IndexPlan
-from backend.ml.item_factors import ItemFactors
+from backend.ml.item_factors import nowhere_to_be_found
 from backend.ml.similarity import PRIOR
 from backend.ml.taste_store import activate, drop_others
 from backend.ml.taste_store import build as build_factors
@@ -156,10 +156,7 @@ def _measured(server: EmbeddedPostgres, engine: Engine, films: Films) -> dict[st
 
 def _publish(engine: Engine, films: Films) -> None:
     """What makes the films alike, with its index; what people would like is left out, for nobody asks here."""
-    nothing = np.zeros((len(films), 1), dtype=np.float32)
-    factors = ItemFactors(
-        p=nothing, q=nothing, s=films.s, start=nothing[0], known=np.ones(len(films), dtype=np.bool_)
-    )
+    factors = replace(nowhere_to_be_found(len(films)), s=films.s, known=np.ones(len(films), dtype=np.bool_))
     version = f"20260101t000000_{len(films)}"
     with Session(engine) as session, session.begin():
         build_factors(session.connection(), version, films.ids, factors)

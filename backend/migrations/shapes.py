@@ -8,8 +8,18 @@ from backend.migrations.versions import r0001_catalogue_and_taste as r0001
 from backend.migrations.versions import r0002_jobs_and_changes as r0002
 from backend.migrations.versions import r0003_item_factors as r0003
 from backend.migrations.versions import r0006_index_history as r0006
+from backend.migrations.versions import r0007_shown_films as r0007
 
-MAKERS = (r0001.TABLES, r0001.INDEXES, r0002.TABLES, r0002.INDEXES, r0003.TABLES, r0003.INDEXES, r0006.TABLES)
+MAKERS = (
+    r0001.TABLES,
+    r0001.INDEXES,
+    r0002.TABLES,
+    r0002.INDEXES,
+    r0003.TABLES,
+    r0003.INDEXES,
+    r0006.TABLES,
+    r0007.INDEXES,
+)
 """What makes tables and indexes, in order, where they are not there yet."""
 
 Description = frozenset[object]

@@ -8,7 +8,7 @@ from backend.catalog.filters import NO_FILTERS, Filters
 
 LIST_END = 500
 """No list goes further than this."""
-MMR_BLOCK = 100
+MMR_BLOCK = 50
 """Candidates that maximal marginal relevance orders at a time: the list is diverse block by block,
 so that every page is a slice of the same order."""
 

@@ -27,7 +27,7 @@ from backend.ml.diversity import Calibration, page_order
 from backend.ml.explain import Terms, explain_by_taste, shared_facts, with_words_as_reason
 from backend.ml.film_table import Bools, FilmTable, Indexes
 from backend.ml.fold_in import Opinions, films_done, opinions
-from backend.ml.item_factors import ItemFactors, loudness
+from backend.ml.item_factors import ItemFactors, genre_shares, loudness
 from backend.ml.people_store import ACT, Acts, PeopleFile
 from backend.ml.similarity import SAME_COLLECTION, closeness, query
 
@@ -263,16 +263,12 @@ class ArrayRecommender:
         )
 
     def _calibration(self, person: "_Person", candidates: Indexes) -> Calibration | None:
-        """As `Taste.genres_statement`, in numpy."""
+        """As `Taste.profile_statement` with genres, in numpy."""
         liked = person.weights > 0
         if liked.sum() < LONG_HISTORY:
             return None
-        taste: dict[str, float] = {}
-        for film, weight in zip(person.places[liked], person.weights[liked], strict=True):
-            genres = self.films.genres(int(film))
-            for name in genres:
-                taste[name] = taste.get(name, 0.0) + float(weight) / len(genres)
-        return Calibration.of(dict(sorted(taste.items())), [self.films.genres(int(i)) for i in candidates])
+        taste = person.weights[liked] @ self.space.factors.genres[person.places[liked]]
+        return Calibration.of(taste, genre_shares(self.films.genres(int(i)) for i in candidates))
 
     def _explain_by_taste(self, person: "_Person", rows: Rows) -> None:
         """As `PgvectorRecommender` does, from arrays."""

@@ -1,6 +1,5 @@
 """Lists whose films differ from one another, and whose genres are those of the person."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,16 +29,16 @@ class Calibration:
     """Shape (candidates, genres): each film's genres, sharing 1 equally; zero where it has none."""
 
     @classmethod
-    def of(cls, taste: Mapping[str, float], genres: Sequence[Sequence[str]]) -> "Calibration":
-        """From the positive weight of each genre for a person, and the candidates' genres by name."""
-        names = {name: column for column, name in enumerate(taste)}
-        candidates = np.zeros((len(genres), len(names)), dtype=np.float32)
-        for row, film in enumerate(genres):
-            for name in film:
-                if name in names:
-                    candidates[row, names[name]] += 1 / len(film)
-        target = np.array(list(taste.values()), dtype=np.float32)
-        return cls(target / target.sum(), candidates)
+    def of(cls, taste: Floats, candidates: Floats) -> "Calibration | None":
+        """Of the genres that a person has any of; None where these are none.
+
+        Args:
+            taste: shape (genres,), a person's weight of each.
+            candidates: shape (candidates, genres).
+        """
+        some = taste > 0
+        target = taste[some]
+        return cls(target / target.sum(), candidates[:, some]) if len(target) else None
 
     def block(self, rows: slice) -> "Calibration":
         """The same for some of the candidates."""

@@ -20,7 +20,7 @@ from backend.catalog.store import DETAIL_COLUMNS, SUMMARY_COLUMNS
 from backend.errors import LayerUnavailableError
 from backend.feedback.weights import KINDS
 from backend.ml.artefact import Artefact, Draft
-from backend.ml.item_factors import BLOCKS
+from backend.ml.item_factors import BLOCKS, GENRES
 from backend.ml.people_store import ACT
 
 Bools = NDArray[np.bool_]
@@ -49,7 +49,7 @@ UNKNOWN = -1
 MOST_GENRES = 64
 SUMMARY = tuple(column.key for column in SUMMARY_COLUMNS)
 DETAIL = tuple(column.key for column in DETAIL_COLUMNS)
-SHAPE = sha256(repr((DETAIL, COLUMNS.descr, ACT.descr, KINDS, BLOCKS)).encode()).hexdigest()[:16]
+SHAPE = sha256(repr((DETAIL, COLUMNS.descr, ACT.descr, KINDS, BLOCKS, GENRES)).encode()).hexdigest()[:16]
 """Of the files of this version: those of another version's are refused."""
 FILMS, ROWS = "films.npy", "rows.bin"
 

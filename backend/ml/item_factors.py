@@ -5,12 +5,14 @@ opinion of, and film j scores `person . q_j`: so the terms of the sum are the ex
 loudness, one number a dimension, goes by how much is known of the person: a longer history outweighs the start.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.catalog.records import GENRE_IDS
 from backend.feedback.weights import company_scale, history_scale
 from backend.ml.artefact import Artefact, Draft
 from backend.ml.index_plan import EXACT_LIMIT
@@ -37,7 +39,8 @@ they are known and rated."""
 DIMENSIONS = 322
 AT_ONCE = 64
 """People whose scores of all films are in memory at a time."""
-FILES = {part: f"{part}.npy" for part in ("p", "q", "s", "start", "known")}
+GENRES = tuple(GENRE_IDS)
+FILES = {part: f"{part}.npy" for part in ("p", "q", "s", "genres", "start", "known")}
 """By part, the file that its array is in."""
 
 
@@ -51,6 +54,8 @@ class ItemFactors:
     """Shape (films, DIMENSIONS): where the film is found."""
     s: Floats
     """Shape (films, any): films are alike by the dot product of these: see `ml/similarity.py`."""
+    genres: Floats
+    """Shape (films, len(GENRES)): what a person who likes the film gains of each genre: see `genre_shares`."""
     start: Floats
     """Shape (DIMENSIONS,): a person of whom nothing is known."""
     known: Bools
@@ -98,7 +103,14 @@ def loudness(totals: float | NDArray[np.floating[Any]]) -> Floats:
     return loud.astype(np.float32)
 
 
+def genre_shares(genres: Iterable[Sequence[str]]) -> Floats:
+    """Shape (films, len(GENRES)): each film's genres by name, sharing 1 equally, but for those that TMDB lacks."""
+    rows = [[1 / len(film) if name in film else 0.0 for name in GENRES] for film in genres]
+    return np.array(rows, dtype=np.float32).reshape(len(rows), len(GENRES))
+
+
 def nowhere_to_be_found(films: int) -> ItemFactors:
     """The factors of so many films of which nothing has been learned."""
     nothing, nobody = np.zeros((films, 1), dtype=np.float32), np.zeros(films, dtype=bool)
-    return ItemFactors(p=nothing, q=nothing, s=nothing, start=np.zeros(1, dtype=np.float32), known=nobody)
+    genres, start = np.zeros((films, len(GENRES)), dtype=np.float32), np.zeros(1, dtype=np.float32)
+    return ItemFactors(p=nothing, q=nothing, s=nothing, genres=genres, start=start, known=nobody)

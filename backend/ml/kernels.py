@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from backend.ml.facts import Vocabulary
+from backend.ml.item_factors import genre_shares
 
 Matrix = NDArray[np.float32]
 
@@ -40,6 +41,8 @@ class Known:
     """0 where unknown."""
     vote_counts: NDArray[np.int32]
     vote_averages: NDArray[np.float32]
+    genres: NDArray[np.float32]
+    """As `item_factors.genre_shares`."""
 
     @classmethod
     def of(cls, films: Sequence[Mapping[str, Any]], vocabulary: Vocabulary, embeddings: Matrix) -> "Known":
@@ -53,6 +56,7 @@ class Known:
             vote_averages=np.nan_to_num(
                 np.array([film["vote_average"] or 0.0 for film in films], dtype=np.float32)
             ),
+            genres=genre_shares(film["genres"] or () for film in films),
         )
 
 

@@ -91,7 +91,8 @@ class Model:
         q[:, PRIOR] = priors(popularity, known.vote_counts, known.vote_averages, most_votes=self.most_votes)
         start = np.zeros(DIMENSIONS, dtype=np.float32)
         start[PRIOR] = POPULARITY_START, QUALITY_START
-        return ItemFactors(p=p, q=q, s=alike, start=start, known=np.ones(len(places), dtype=bool))
+        everywhere = np.ones(len(places), dtype=bool)
+        return ItemFactors(p=p, q=q, s=alike, genres=known.genres, start=start, known=everywhere)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays, which `np.savez` writes without pickle."""

@@ -44,6 +44,15 @@ class Scope:
             conditions.append(film.not_in(select(self._done.c.movie_id)))
         return and_(*conditions)
 
+    def left_out(self) -> ColumnElement[int]:
+        """How many films that leaves out, at most."""
+        without = literal(len(self.without))
+        return (
+            without
+            if self._done is None
+            else without + select(func.count()).select_from(self._done).scalar_subquery()
+        )
+
     @cached_property
     def _done(self) -> CTE | None:
         """The person's films: read once, however often a statement asks."""

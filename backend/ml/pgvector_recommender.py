@@ -1,6 +1,5 @@
 """Layer 1: Postgres answers."""
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from backend.feedback.weights import interaction_weight
 from backend.ml.answer import NOT_SEEN, Answer, Request, Rows, Source, Verdict, Window
 from backend.ml.diversity import Calibration, page_order
 from backend.ml.explain import Contributions, Terms, explain_by_taste, shared_facts, with_words_as_reason
-from backend.ml.item_factors import loudness
+from backend.ml.item_factors import genre_shares, loudness
 from backend.ml.list_statements import Scope
 from backend.ml.pgvector_statements import for_person, recommendation_statement, similar_to
 from backend.ml.prepared_statements import run_prepared
@@ -261,8 +260,8 @@ def _diversify(rows: Rows, request: Request) -> Rows:
     vectors = stacked([NO_VECTOR if one is None else one for one in sent])
     taste = [row.pop("taste", None) for row in rows]
     # Every row says the same.
-    known = json.loads(taste[0]) if taste[0] else None
-    calibration = Calibration.of(known, [row["genres"] for row in rows]) if known else None
+    genres = (row["genres"] for row in rows)
+    calibration = None if taste[0] is None else Calibration.of(received(taste[0]), genre_shares(genres))
     return [rows[i] for i in page_order(relevance, vectors, request, calibration)]
 
 

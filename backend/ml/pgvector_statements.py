@@ -10,7 +10,6 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     Subquery,
-    Text,
     and_,
     case,
     cast,
@@ -71,7 +70,7 @@ def similar_statement(ref: MovieRef, scope: Scope, window: Window, *, by: By) ->
 
 def recommendation_statement(taste: Taste, scope: Scope, window: Window) -> Select[Any]:
     """Films by their product with a person, who is folded in here; popular ones before the first training."""
-    person = materialized(taste.profile_statement(), "person")
+    person = materialized(taste.profile_statement(with_genres=window.vectors), "person")
     place = select(person.c.vector).scalar_subquery()
     personal = select(person.c.personal).scalar_subquery()
     source = case((personal, literal("pgvector")), else_=literal("popular")).label("source")
@@ -88,10 +87,10 @@ def recommendation_statement(taste: Taste, scope: Scope, window: Window) -> Sele
     placed = select(Movie.id).join(FACTORS, FACTORS.c.movie_id == Movie.id).where(scope.condition())
     total = case((place.is_not(None), length(placed, scope)), else_=length(select(Movie.id).where(popular), scope))
     listed = list_statement([popular_films(popular, window), ranked], total, scope, window)
+    if not window.vectors:
+        return listed
     # What the order by diversity needs of the person comes along.
-    # As text: it stands in each row, and the driver would read JSON as often.
-    genres = cast(taste.genres_statement().scalar_subquery(), Text).label("taste")
-    return listed.add_columns(genres) if window.vectors else listed
+    return listed.add_columns(select(func.vector_send(person.c.genres)).scalar_subquery().label("taste"))
 
 
 def similar_to(ref: MovieRef, user_id: str | None, scope: Scope, by: By, window: Window) -> Select[Any]:
@@ -212,6 +211,10 @@ def _within_reach(place: ScalarSelect[Any], scope: Scope, *, limit: int) -> CTE:
     At length one everybody lies in the range of half precision.
     """
     halved = select(cast(func.l2_normalize(place), HALFVEC())).scalar_subquery()
-    distance = WITHIN_REACH.c.q.max_inner_product(halved)
-    films = select(WITHIN_REACH.c.movie_id).where(scope.not_left_out(WITHIN_REACH.c.movie_id))
-    return materialized(films.order_by(distance, WITHIN_REACH.c.movie_id).limit(limit), "first")
+    distance = WITHIN_REACH.c.q.max_inner_product(halved).label("distance")
+    # As many more as can be left out: to ask of each film whether it is would take a third of the time.
+    first = limit + scope.left_out()
+    ordered = select(WITHIN_REACH.c.movie_id, distance).order_by(distance, WITHIN_REACH.c.movie_id)
+    found = ordered.limit(first).subquery()
+    films = select(found.c.movie_id).where(scope.not_left_out(found.c.movie_id))
+    return materialized(films.order_by(found.c.distance, found.c.movie_id).limit(limit), "first")

@@ -41,7 +41,7 @@ from backend.feedback.weights import (
 from backend.ml.answer import LONG_HISTORY
 from backend.ml.item_factors import BLOCKS
 from backend.ml.taste_store import FACTORS, START
-from backend.models import Interaction, Movie, User
+from backend.models import Interaction, User
 
 Vector384 = NDArray[np.float32]
 
@@ -84,20 +84,27 @@ class Taste:
     def _of(cls, weights: Select[Any]) -> "Taste":
         return cls(weights.cte("opinions"))
 
-    def profile_statement(self) -> Select[Any]:
+    def profile_statement(self, *, with_genres: bool = False) -> Select[Any]:
         """One row: `vector`, start + loudness * sum(weight * p), and `personal`, whether any weight is positive.
 
         The vector is NULL before the first training. The terms are added in the order of ids, so that equal rows
-        give equal answers.
+        give equal answers. Where they are asked for, `genres`: the sum of the positive weights in each; NULL where
+        the history is short.
         """
         given = self.opinions
-        part = FACTORS.c.p.op("*")(_filled(given.c.weight, func.vector_dims(FACTORS.c.p)))
-        gained = func.sum(aggregate_order_by(part, given.c.movie_id)).label("vector")
-        sums = select(gained, func.coalesce(func.bool_or(given.c.weight > 0), False).label("personal"))
+        liked = given.c.weight > 0
+        sums = select(
+            self._sum_of(FACTORS.c.p).label("vector"), func.coalesce(func.bool_or(liked), False).label("personal")
+        )
+        if with_genres:
+            history = func.count().filter(liked)
+            genres = self._sum_of(FACTORS.c.genres).filter(liked)
+            sums = sums.add_columns(case((history >= LONG_HISTORY, genres)).label("genres"))
         own = sums.join_from(given, FACTORS, FACTORS.c.movie_id == given.c.movie_id).subquery("own")
         start = select(FACTORS.c.p).where(FACTORS.c.movie_id == START).scalar_subquery()
         person = start.op("+")(own.c.vector.op("*")(_loudness(self._total())))
-        return select(case((own.c.vector.is_(None), start), else_=person).label("vector"), own.c.personal)
+        vector = case((own.c.vector.is_(None), start), else_=person).label("vector")
+        return select(vector, *(column for column in own.c if column.key != "vector"))
 
     def terms_statement(self, ids: Sequence[int]) -> CompoundSelect[Any]:
         """What the scores of films are made of: rows of `movie_id`, `weight` and a vector as it is sent.
@@ -118,19 +125,10 @@ class Taste:
     def _total(self) -> ScalarSelect[Any]:
         return select(func.coalesce(func.sum(func.abs(self.opinions.c.weight)), 0.0)).scalar_subquery()
 
-    def genres_statement(self) -> Select[Any]:
-        """One value: the positive weight of each genre as JSON; NULL where the history is short."""
-        counted = select(self.opinions).join(FACTORS, FACTORS.c.movie_id == self.opinions.c.movie_id)
-        given = counted.where(self.opinions.c.weight > 0).cte("counted")
-        weight = given.c.weight / func.cardinality(Movie.genres)
-        genres = select(func.unnest(Movie.genres).label("name"), weight.label("weight"))
-        genres = genres.join_from(given, Movie, Movie.id == given.c.movie_id)
-        liked = genres.where(func.cardinality(Movie.genres) > 0).subquery()
-        sums = select(liked.c.name, func.sum(liked.c.weight).label("weight")).group_by(liked.c.name).subquery()
-        films = select(func.count()).select_from(given).scalar_subquery()
-        told = aggregate_order_by(sums.c.weight, sums.c.name)
-        listed = func.json_object_agg(sums.c.name, told)
-        return select(case((films >= LONG_HISTORY, listed)))
+    def _sum_of(self, vectors: ColumnElement[Any]) -> Any:
+        given = self.opinions
+        part = vectors.op("*")(_filled(given.c.weight, func.vector_dims(vectors)))
+        return func.sum(aggregate_order_by(part, given.c.movie_id))
 
 
 def product(left: Any, right: Any) -> ColumnElement[Any]:

@@ -2,10 +2,11 @@
 
 Readers go through views of the same names, so a statement sees one version whole.
 
-`item_factors` has of every film `p` and `q`; the row of film 0 holds, as its `p`, where everyone starts. `reach`
-is the place of a film among those that score high for anyone, from 0. `within_reach` has of the first of them `q`
-in half precision: what a search that has to be fast looks through. `likeness` has what makes films alike, and
-where they lie in an index over it; the row of film 0 holds the limit of those places: see `similarity.places`.
+`item_factors` has of every film `p`, `q` and its genres; the row of film 0 holds, as its `p`, where everyone
+starts. `reach` is the place of a film among those that score high for anyone, from 0. `within_reach` has of the
+first of them `q` in half precision: what a search that has to be fast looks through. `likeness` has what makes
+films alike, and where they lie in an index over it; the row of film 0 holds the limit of those places: see
+`similarity.places`.
 """
 
 import re
@@ -36,6 +37,7 @@ FACTORS = table(
     column("movie_id", Integer),
     column("p", Vector()),
     column("q", Vector()),
+    column("genres", Vector()),
     column("reach", Integer),
     column("version", Text),
 )
@@ -49,12 +51,12 @@ LIKENESS = table(
     column("version", Text),
 )
 VIEWS = {
-    "item_factors": "movie_id, p, q, reach, '{version}'::text AS version",
+    "item_factors": "movie_id, p, q, genres, reach, '{version}'::text AS version",
     "within_reach": "movie_id, q",
     "likeness": "movie_id, s, place, {indexed} AS indexed, '{version}'::text AS version",
 }
 """What each shows of its table. Whether that has an index is a constant, so that statements are planned by it."""
-PARTS = ("p", "q", "s")
+PARTS = ("p", "q", "s", "genres")
 LAST = 2**31 - 1
 START = 0
 """The film whose `p` is where everyone starts."""
@@ -156,7 +158,7 @@ class StoredFactors:
 
     def __init__(self, session: Session, version: str) -> None:
         self._session = session
-        vectors = (column(part, Vector()) for part in ("p", "q"))
+        vectors = (column(part, Vector()) for part in ("p", "q", "genres"))
         self._rows = table(_table("item_factors", version), column("movie_id", Integer), *vectors)
         self._likeness = table(_table("likeness", version), column("movie_id", Integer), column("s", Vector()))
 
@@ -181,7 +183,8 @@ class StoredFactors:
             yield None if row["q"] is None else {part: received(row[part]) for part in PARTS}
 
     def _parts(self) -> dict[str, ColumnElement[Any]]:
-        return {"p": self._rows.c.p, "q": self._rows.c.q, "s": self._likeness.c.s}
+        of_people = {part: self._rows.c[part] for part in ("p", "q", "genres")}
+        return of_people | {"s": self._likeness.c.s}
 
     def _same_film(self) -> ColumnElement[bool]:
         return self._likeness.c.movie_id == self._rows.c.movie_id
@@ -228,17 +231,19 @@ def _build_factors(
     connection: Connection, name: str, ids: NDArray[np.int32], factors: ItemFactors, here: NDArray[np.intp]
 ) -> None:
     width = factors.q.shape[1]
-    columns = f"reach integer NOT NULL, p vector({width}) NOT NULL, q vector({width}) NOT NULL"
+    vectors = {"p": width, "q": width, "genres": factors.genres.shape[1]}
+    columns = ", ".join(f"{part} vector({dimensions}) NOT NULL" for part, dimensions in vectors.items())
     # In the row what a search reads of every film; beside it what only the films of one person are asked for.
-    _create(connection, name, f"{columns}, PRIMARY KEY (movie_id)", storage={"p": "EXTERNAL", "q": "PLAIN"})
+    storage = {"p": "EXTERNAL", "q": "PLAIN", "genres": "PLAIN"}
+    _create(connection, name, f"reach integer NOT NULL, {columns}, PRIMARY KEY (movie_id)", storage=storage)
     if len(here):
         # Where no film has a place nobody has one, and popular films answer.
-        nowhere = np.zeros((1, width), dtype=np.float32)
+        nothing = {part: np.zeros((1, vectors[part]), dtype=np.float32) for part in ("q", "genres")}
         everyone: dict[str, NDArray[Any]] = {"movie_id": np.array([START]), "reach": np.array([LAST])}
-        copy_rows(connection, name, everyone | {"p": factors.start[None], "q": nowhere})
+        copy_rows(connection, name, everyone | {"p": factors.start[None]} | nothing)
     # In the order of their reach, so that those that many have on their lists lie together.
     films: dict[str, NDArray[Any]] = {"movie_id": ids[here], "reach": np.arange(len(here))}
-    copy_rows(connection, name, films | {"p": factors.p[here], "q": factors.q[here]})
+    copy_rows(connection, name, films | {part: getattr(factors, part)[here] for part in vectors})
 
 
 def _build_within_reach(connection: Connection, name: str, ids: NDArray[np.int32], q: Floats) -> None:
@@ -278,10 +283,11 @@ _ADD = """
     WITH given AS (
         SELECT * FROM unnest(
             CAST(:ids AS integer[]), CAST(:p AS text[]), CAST(:q AS text[]), CAST(:s AS text[]),
-            CAST(:place AS text[])
-        ) AS given (id, p, q, s, place)
+            CAST(:genres AS text[]), CAST(:place AS text[])
+        ) AS given (id, p, q, s, genres, place)
     ), new AS (
-        INSERT INTO {item_factors} (movie_id, reach, p, q) SELECT id, 0, p::vector, q::vector FROM given
+        INSERT INTO {item_factors} (movie_id, reach, p, q, genres)
+        SELECT id, 0, p::vector, q::vector, genres::vector FROM given
         ON CONFLICT DO NOTHING RETURNING movie_id
     ), near AS (
         INSERT INTO {within_reach} (movie_id, q) SELECT id, q::halfvec FROM given JOIN new ON movie_id = id

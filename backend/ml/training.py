@@ -28,7 +28,7 @@ log = structlog.get_logger()
 Ids = NDArray[np.int32]
 
 MODEL = "model.npz"
-FORMAT = 2
+FORMAT = 3
 """Of what is in it; another number, and a model of an earlier version of Marquee is learned anew."""
 MOST_ARRIVALS = 2_000
 """Films that are given a place at a time."""

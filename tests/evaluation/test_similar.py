@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from backend.evaluation.data import Catalogue, Dataset
 from backend.evaluation.similar import COVERAGE_FLOOR, POPULAR_CEILING, ByScore, Judge, similar_films
 from backend.evaluation.similar_weights import fit_weights
 from backend.ml.facts import learn_vocabulary
-from backend.ml.item_factors import ItemFactors, nowhere_to_be_found
+from backend.ml.item_factors import nowhere_to_be_found
 from backend.ml.kernels import Known, Taste
 from backend.ml.people_store import ACT, KIND_NUMBER
 from backend.ml.similarity import learn_similarity
@@ -80,9 +81,7 @@ class Likes:
         vocabulary = learn_vocabulary(catalogue.films)
         known = Known.of(catalogue.films, vocabulary, catalogue.embeddings)
         found = learn_similarity(vocabulary, known, taste=taste).vectors(known, taste=taste)
-        nowhere = nowhere_to_be_found(FILMS)
-        everywhere = np.ones(FILMS, dtype=bool)
-        return ItemFactors(p=nowhere.p, q=nowhere.q, s=found, start=nowhere.start, known=everywhere)
+        return replace(nowhere_to_be_found(FILMS), s=found, known=np.ones(FILMS, dtype=bool))
 
 
 def test_what_the_same_people_like_is_relevant(dataset):

@@ -1,6 +1,7 @@
 """Item factors that tests know: films lie where their embeddings are, and everyone starts with quality."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,13 @@ from sqlalchemy.orm import Session
 from backend import database
 from backend.config import Settings
 from backend.migrations.versions import r0004_narrow_tables as r0004
+from backend.migrations.versions import r0008_genres_of_films as r0008
 from backend.ml import taste_store
 from backend.ml.answer import QUALITY_SCALE
 from backend.ml.artefact import publishing
 from backend.ml.cache_store import database_id, next_unseen, stream_films, stream_people
 from backend.ml.film_table import write_films
-from backend.ml.item_factors import BLOCKS, DIMENSIONS, ItemFactors
+from backend.ml.item_factors import BLOCKS, DIMENSIONS, ItemFactors, genre_shares
 from backend.ml.people_store import write_people
 from backend.ml.similarity import PRIOR
 from backend.ml.svd_recommender import models_folder
@@ -29,7 +31,9 @@ Floats = NDArray[np.float32]
 Ids = NDArray[np.int32]
 
 
-def factors_of(embeddings: Floats, quality: Floats, *, start: float = START) -> ItemFactors:
+def factors_of(
+    embeddings: Floats, quality: Floats, genres: Sequence[Sequence[str]], *, start: float = START
+) -> ItemFactors:
     """Factors whose products are those of the embeddings, shape (films, 384), as far as the dimensions carry.
 
     A row of zeros is a film without a place.
@@ -44,16 +48,21 @@ def factors_of(embeddings: Floats, quality: Floats, *, start: float = START) -> 
     person[prior] = start
     # Nothing speaks for a film whatever it is compared with.
     s = np.insert(p[:, :prior], PRIOR, 0, axis=1)
-    return ItemFactors(p=p, q=q, s=s, start=person, known=known)
+    shares = genre_shares(genres)
+    return ItemFactors(p=p, q=q, s=s, genres=shares, start=person, known=known)
 
 
 def factors_there(session: Session, *, start: float = START) -> tuple[Ids, ItemFactors]:
     """The same of the films of a database, with their ids."""
-    films = session.execute(select(Movie.id, Movie.embedding, Movie.quality).order_by(Movie.id)).all()
+    columns = (Movie.id, Movie.embedding, Movie.quality, Movie.genres)
+    films = session.execute(select(*columns).order_by(Movie.id)).all()
     nothing = np.zeros(EMBEDDING_DIMENSION, dtype=np.float32)
     embeddings = np.array([nothing if film.embedding is None else film.embedding for film in films], dtype="f4")
     quality = np.array([film.quality for film in films], dtype=np.float32)
-    return np.array([film.id for film in films], dtype=np.int32), factors_of(embeddings, quality, start=start)
+    genres = [film.genres for film in films]
+    return np.array([film.id for film in films], dtype=np.int32), factors_of(
+        embeddings, quality, genres, start=start
+    )
 
 
 def publish(session: Session, version: str = VERSION, *, start: float = START) -> None:
@@ -65,14 +74,18 @@ def publish(session: Session, version: str = VERSION, *, start: float = START) -
 
 def place_like(session: Session, film: int, like: int) -> None:
     """Let a film that has come since lie where another does."""
-    for view, columns in {"item_factors": "p, q, reach", "within_reach": "q", "likeness": "s, place"}.items():
+    for view, columns in {
+        "item_factors": "p, q, genres, reach",
+        "within_reach": "q",
+        "likeness": "s, place",
+    }.items():
         copied = f"INSERT INTO {view} (movie_id, {columns}) SELECT :film, {columns} FROM {view}"  # noqa: S608
         session.execute(text(f"{copied} WHERE movie_id = :like"), {"film": film, "like": like})
 
 
 def withdraw(session: Session) -> None:
     """Be as before the first training."""
-    for view, shown in r0004.VIEWS.items():
+    for view, shown in (r0004.VIEWS | {"item_factors": r0008.VIEW}).items():
         session.execute(text(f"DROP VIEW {view}"))
         session.execute(text(f"CREATE VIEW {view} AS {shown}"))
     session.execute(text("DELETE FROM active_model"))

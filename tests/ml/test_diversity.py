@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from backend.ml.diversity import LIKENESS_WEIGHT, SEEN_TOGETHER, Calibration, mmr_order
 
@@ -99,26 +99,37 @@ def test_a_long_list_goes_by_relevance_as_much_at_its_end_as_at_its_beginning() 
     assert moved[50:90].mean() < 2 * moved[10:50].mean() + 1
 
 
+def calibrated(taste: ArrayLike, candidates: ArrayLike) -> Calibration:
+    """Of a taste that says something."""
+    calibration = Calibration.of(np.asarray(taste, dtype=np.float32), np.asarray(candidates, dtype=np.float32))
+    assert calibration is not None
+    return calibration
+
+
+def test_nothing_is_calibrated_by_a_taste_without_genres() -> None:
+    assert Calibration.of(np.zeros(2, dtype=np.float32), np.eye(2, dtype=np.float32)) is None
+
+
 def test_calibration_brings_the_genres_of_the_person_into_the_list() -> None:
     # Ten comedies come first; one in three of the films that this person likes is a western.
-    genres = [["Comedy"]] * 10 + [["Western"]] * 10
+    genres = np.repeat(np.eye(2, dtype=np.float32), 10, axis=0)
     relevance = np.linspace(1, 0, 20, dtype=np.float32)
     nowhere = np.zeros((20, 2), dtype=np.float32)
-    calibration = Calibration.of({"Comedy": 2.0, "Western": 1.0}, genres)
+    calibration = calibrated([2.0, 1.0], genres)
     order = mmr_order(relevance, nowhere, diversity_boost=0.5, count=9, calibration=calibration)
     assert sum(film >= 10 for film in order) >= 2
     assert sum(film >= 10 for film in mmr_order(relevance, nowhere, diversity_boost=0.5, count=9)) == 0
 
 
 def test_divergence_is_none_where_a_list_has_the_genres_of_the_person() -> None:
-    calibration = Calibration.of({"Comedy": 1.0, "Western": 1.0}, [["Western"], ["Comedy"], ["Comedy", "Western"]])
+    calibration = calibrated([1.0, 1.0], [[0, 1], [1, 0], [0.5, 0.5]])
     once = calibration.divergence(calibration.candidates[1], 1)
     assert once[0] == pytest.approx(0, abs=1e-6)
     assert 0 < once[2] < once[1]
 
 
 def test_a_film_of_genres_that_the_person_never_liked_or_of_none_helps_nothing() -> None:
-    calibration = Calibration.of({"Comedy": 1.0}, [["Horror"], [], ["Comedy"]])
+    calibration = calibrated([1.0, 0.0], [[0, 1], [0, 0], [1, 0]])
     divergence = calibration.divergence(np.zeros(1, dtype=np.float32), 0)
     assert np.isfinite(divergence).all()
     assert divergence[0] == divergence[1] > divergence[2]

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from backend.ml.answer import Answer, By, Request
 from backend.ml.cache_store import hold_still
 from backend.ml.index_build import INDEX
 from backend.ml.index_plan import IndexPlan
-from backend.ml.item_factors import DIMENSIONS, ItemFactors
+from backend.ml.item_factors import DIMENSIONS, GENRES, ItemFactors, nowhere_to_be_found
 from backend.ml.list_statements import Scope
 from backend.ml.pgvector_recommender import PgvectorRecommender
 from backend.ml.pgvector_statements import similar_statement
@@ -52,13 +53,13 @@ def marked(number: int, films: int = SIZE) -> ItemFactors:
     known = np.ones(films, dtype=bool)
     if films == SIZE:
         known[np.array(HOMELESS) - 1] = False
-    return ItemFactors(p=p, q=q, s=s, start=start, known=known)
+    return ItemFactors(p=p, q=q, s=s, genres=np.zeros((films, len(GENRES)), "f4"), start=start, known=known)
 
 
 def random(films: int, seed: int = 0) -> ItemFactors:
     """Factors of no meaning, all of them different."""
     rng = np.random.default_rng(seed)
-    shapes = {"p": DIMENSIONS, "q": DIMENSIONS, "s": ALIKE_DIMENSIONS}
+    shapes = {"p": DIMENSIONS, "q": DIMENSIONS, "s": ALIKE_DIMENSIONS, "genres": len(GENRES)}
     parts = {part: rng.standard_normal((films, width), dtype=np.float32) for part, width in shapes.items()}
     start = rng.standard_normal(DIMENSIONS, dtype=np.float32)
     return ItemFactors(start=start, known=np.ones(films, dtype=bool), **parts)
@@ -143,7 +144,7 @@ def test_what_comes_out_is_what_went_in(films: Engine) -> None:
     with Session(films) as session:
         stored = StoredFactors(session, version(1))
         np.testing.assert_array_equal(stored.start(), factors.start)
-        assert stored.widths() == {"p": DIMENSIONS, "q": DIMENSIONS, "s": ALIKE_DIMENSIONS}
+        assert stored.widths() == {part: getattr(factors, part).shape[1] for part in taste_store.PARTS}
         for film, place in enumerate(stored.stream()):
             assert place is not None
             for part, vector in place.items():
@@ -457,7 +458,8 @@ def indexed(embedded: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sess
         taste_store.build(embedded.connection(), version(51), ids, lying(MANY), ORDER)
         taste_store.activate(embedded, version(51))
         # A catalogue of this size would be searched without them.
-        for setting in ("enable_seqscan = off", "hnsw.ef_search = 100", "hnsw.iterative_scan = strict_order"):
+        searching = ("hnsw.ef_search = 100", "hnsw.iterative_scan = strict_order")
+        for setting in ("enable_seqscan = off", "enable_sort = off", *searching):
             embedded.execute(text(f"SET LOCAL {setting}"))
         yield embedded
         savepoint.rollback()
@@ -548,7 +550,7 @@ def test_a_film_that_arrives_is_found_by_what_indexes_find(indexed: Session, lou
     film = max(range(MANY), key=lambda place: furthest(factors.s[[place]]))
     s, q = factors.s[[film]] * louder, factors.start[None] * 9
     assert (furthest(s) > furthest(factors.s)) == (louder > 1)
-    one = ItemFactors(p=q, q=q, s=s, start=factors.start, known=np.ones(1, dtype=bool))
+    one = replace(nowhere_to_be_found(1), p=q, q=q, s=s, start=factors.start, known=np.ones(1, dtype=bool))
     taste_store.add(indexed, version(51), np.array([FIRST + MANY], dtype=np.int32), one)
     ahead = int((all_alike(film) > float(s[0] @ query(factors.s[film]))).sum())
     assert similar(indexed, film, Request(n=ahead + 1))[ahead] == MANY
