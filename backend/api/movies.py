@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Response
 
 from backend.api.deps import (
     AskDatabase,
@@ -14,16 +14,19 @@ from backend.api.deps import (
     Recommender,
 )
 from backend.api.inputs import BrowseQuery, SearchQuery
+from backend.api.parameters import DocumentedRoute, FromQuery
 from backend.api.render import JSONBytes, movie_row, pages, ranked_list
 from backend.api.schemas import GenreCount, MovieDetail, MoviePage, RankedList
 from backend.catalog.records import GENRE_IDS
 from backend.catalog.store import genre_counts
 
-router = APIRouter(tags=["films"])
+router = APIRouter(tags=["films"], route_class=DocumentedRoute)
 
 
 @router.get("/movies", response_model=MoviePage, summary="Browse the catalogue, the popular and good first")
-def list_movies(query: Annotated[BrowseQuery, Query()], recommender: Recommender) -> Response:
+def list_movies(
+    query: Annotated[BrowseQuery, Depends(FromQuery(BrowseQuery))], recommender: Recommender
+) -> Response:
     rows, total = recommender.browse(query.filters(), limit=query.n, offset=(query.page - 1) * query.n)
     body = {"results": [movie_row(row) for row in rows], "page": query.page}
     return JSONBytes(body | {"total_results": total, "total_pages": pages(total, query.n)})
@@ -47,7 +50,10 @@ def list_genres(session: ReadSession, settings: CurrentSettings) -> Response:
 
 @router.get("/search", response_model=RankedList, summary="Search by title and by meaning together")
 def search(
-    query: Annotated[SearchQuery, Query()], recommender: Recommender, words: CurrentWords, ids: CurrentIds
+    query: Annotated[SearchQuery, Depends(FromQuery(SearchQuery))],
+    recommender: Recommender,
+    words: CurrentWords,
+    ids: CurrentIds,
 ) -> Response:
     meaning = words.find_meaning(query.q)
     answer = recommender.search(query.q, query.request(), meaning=meaning)

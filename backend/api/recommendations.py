@@ -3,22 +3,23 @@
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Response
 
 from backend.api.cached_answers import CurrentMemory
 from backend.api.deps import CurrentIds, CurrentWords, MoviePath, PersonPath, Recommender
 from backend.api.inputs import PersonQuery, RecommendationBody, RecommendationQuery, SimilarQuery, WhyQuery
+from backend.api.parameters import DocumentedRoute, FromQuery
 from backend.api.render import JSONBytes, RecommendationIds, ranked_list
 from backend.api.schemas import RankedList, WhyAnswer
 from backend.ml.recommender import Recommender as LayeredRecommender
 
-router = APIRouter(tags=["recommendations"])
+router = APIRouter(tags=["recommendations"], route_class=DocumentedRoute)
 
 
 @router.get("/similar/{movie_id}", response_model=RankedList, summary="Films like this one")
 def similar(
     movie_id: MoviePath,
-    query: Annotated[SimilarQuery, Query()],
+    query: Annotated[SimilarQuery, Depends(FromQuery(SimilarQuery))],
     recommender: Recommender,
     ids: CurrentIds,
     memory: CurrentMemory,
@@ -37,7 +38,7 @@ def similar(
 @router.get("/recommendations/{user_id}", response_model=RankedList, summary="What a person may like")
 def recommendations(
     user_id: PersonPath,
-    query: Annotated[RecommendationQuery, Query()],
+    query: Annotated[RecommendationQuery, Depends(FromQuery(RecommendationQuery))],
     recommender: Recommender,
     ids: CurrentIds,
 ) -> Response:
@@ -50,7 +51,7 @@ def recommendations(
 def why(
     user_id: PersonPath,
     movie_id: MoviePath,
-    query: Annotated[WhyQuery, Query()],
+    query: Annotated[WhyQuery, Depends(FromQuery(WhyQuery))],
     recommender: Recommender,
 ) -> Response:
     verdict = recommender.why(user_id, movie_id, query.request())
@@ -59,7 +60,7 @@ def why(
 
 @router.get("/recommendations", response_model=RankedList, summary="The same, the person as a parameter")
 def recommendations_by_query(
-    query: Annotated[PersonQuery, Query()], recommender: Recommender, ids: CurrentIds
+    query: Annotated[PersonQuery, Depends(FromQuery(PersonQuery))], recommender: Recommender, ids: CurrentIds
 ) -> Response:
     return _recommend(query.user_id, query, recommender, ids)
 

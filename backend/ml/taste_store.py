@@ -234,7 +234,7 @@ def _build_factors(
     vectors = {"p": width, "q": width, "genres": factors.genres.shape[1]}
     columns = ", ".join(f"{part} vector({dimensions}) NOT NULL" for part, dimensions in vectors.items())
     # In the row what a search reads of every film; beside it what only the films of one person are asked for.
-    storage = {"p": "EXTERNAL", "q": "PLAIN", "genres": "PLAIN"}
+    storage = dict.fromkeys(vectors, "PLAIN")
     _create(connection, name, f"reach integer NOT NULL, {columns}, PRIMARY KEY (movie_id)", storage=storage)
     if len(here):
         # Where no film has a place nobody has one, and popular films answer.
