@@ -5,6 +5,7 @@ python -m benchmarks.served service|uncached|bare --port PORT [--body FILE]
 
 import argparse
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -92,22 +93,27 @@ def free_port() -> int:
 def _wait_for(served: Served, run: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while run.poll() is None and time.monotonic() < deadline:
-        try:
-            served.get("/health/live")
-        except OSError:
-            time.sleep(0.1)
-        else:
+        if _is_ready(served):
             return
+        time.sleep(0.1)
     raise RuntimeError(f"The server does not start: {run.args!r}")
+
+
+def _is_ready(served: Served) -> bool:
+    """With the encoder, which is loaded behind the first answers."""
+    try:
+        return bool(json.loads(served.get("/health/ready"))["encoder"] == "loaded")
+    except (OSError, RuntimeError):
+        return False
 
 
 def bare(body: bytes) -> FastAPI:
     """The least: the same bytes, from an `async def` endpoint."""
     app = FastAPI()
 
-    @app.get("/health/live")
-    async def live() -> Response:
-        return Response()
+    @app.get("/health/ready")
+    async def ready() -> dict[str, str]:
+        return {"encoder": "loaded"}
 
     @app.get("/similar/{movie_id}")
     async def similar(movie_id: int) -> Response:

@@ -27,7 +27,7 @@ PICKS = 100
 """Films, or people, that are asked for in turn."""
 STOOD_IN = 0.001
 """The share of answers that other layers may have given: on a busy machine one now and then takes too long."""
-ROUNDS, SECONDS, WARM_SECONDS = 3, 3.0, 20.0
+ROUNDS, SECONDS, WARM_SECONDS = 5, 3.0, 300.0
 
 ANN = f"""
     SELECT id FROM movies
@@ -35,7 +35,7 @@ ANN = f"""
 """  # noqa: S608 - a constant
 TASTE_ANN = """
     SELECT movie_id FROM within_reach
-    ORDER BY q <#> (SELECT q FROM within_reach WHERE movie_id = :id) LIMIT 10
+    ORDER BY q <#> (SELECT q::halfvec FROM item_factors WHERE movie_id = :id) LIMIT 10
 """
 
 Figures = dict[str, Any]
@@ -86,7 +86,8 @@ def measure(*, seconds: float = SECONDS, rounds: int = ROUNDS, warm: float = WAR
             "by_default": race.against_pgbench(uncached, picks, ANN, there.picks()),
             "recommendations": race.against_pgbench(uncached, people, TASTE_ANN, there.within_reach),
         }
-        warming = [f"/similar/{film}" for film in there.zipf(200_000, seed=1)]
+        # Until about as much is kept as there is room for.
+        warming = [f"/similar/{film}" for film in there.zipf(1_000_000, seed=1)]
         service.load(warming, seconds=warm)
         asked = [f"/similar/{film}" for film in there.zipf(200_000, seed=2)]
         figures["zipf"] = race.against_endpoint(service, asked, bare)

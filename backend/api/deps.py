@@ -4,6 +4,7 @@ None of these waits for anything, so they run on the event loop, and a request t
 answer.
 """
 
+import gc
 import threading
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -58,6 +59,9 @@ class Words:
             self._encoder = get_encoder(self._model)
         except ModelError as error:
             log.error("encoder_not_loaded", detail=error.detail)
+        # What there is by now stays: the garbage collector need not go through a million objects again and again.
+        gc.collect()
+        gc.freeze()
 
 
 async def get_session() -> AsyncIterator[Session]:

@@ -24,14 +24,11 @@ def similar(
     ids: CurrentIds,
     memory: CurrentMemory,
 ) -> Response:
-    key = movie_id, query.model_dump_json(exclude_defaults=True)
-    if known := memory.find(key):
-        return known
     request = query.request()
     answer = recommender.similar(movie_id, request, user_id=query.user_id)
     made = ranked_list("similar", answer, request, ids=ids)
     if query.user_id is None and not answer.degraded:
-        memory.keep(key, made)
+        memory.keep(made)
     return made
 
 

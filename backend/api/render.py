@@ -2,7 +2,8 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -14,10 +15,12 @@ from starlette.types import Receive, Scope, Send
 
 from backend.catalog.records import GENRE_IDS
 from backend.errors import InvalidInputError
-from backend.ml.answer import LIST_END, Answer, Request, Rows
+from backend.ml.answer import LIST_END, Answer, Request
 from backend.telemetry import ANSWERS
 
 INTERNAL = {"source", "version", "total", "vector", "actors"}
+HERE = b"\0"
+"""No JSON has such a byte."""
 OF_THE_LIST = ("score", "score_parts", "why")
 """What a row tells that is not the film's alone."""
 
@@ -33,13 +36,16 @@ class JSONBytes(Response):
 
 
 class RankedJSON(Response):
-    """A ranked list, counted when it is sent; what it tells of each film is a part of its own."""
+    """A ranked list, counted when it is sent."""
 
     media_type = "application/json"
 
-    def __init__(self, parts: tuple[bytes, ...], *, counter: Counter) -> None:
-        super().__init__(b"".join(parts))
-        self.parts = parts
+    def __init__(self, films: tuple[bytes, ...], around: bytes, *, counter: Counter) -> None:
+        """`films` is what it says of each of them; `around` has a HERE where each of these belongs."""
+        pieces = around.split(HERE)
+        super().__init__(b"".join(chain.from_iterable(zip(pieces, films, strict=False))) + pieces[-1])
+        self.films = films
+        self.around = around
         self.counter = counter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,16 +100,12 @@ def ranked_list(kind: str, answer: Answer, request: Request, *, ids: Recommendat
         "model_version": answer.model_version,
         "generated_at": dt.datetime.now(dt.UTC),
     }
-    parts = (b'{"results":[', *_film_parts(answer.rows), b"],", orjson.dumps(about | more)[1:])
-    return RankedJSON(parts, counter=ANSWERS.labels(kind, answer.source))
-
-
-def _film_parts(rows: Rows) -> Iterator[bytes]:
-    for number, row in enumerate(rows):
-        film = movie_row(row)
-        own = {key: film.pop(key) for key in OF_THE_LIST if key in film}
-        yield (b"," if number else b"") + orjson.dumps(film)[:-1]
-        yield b"," + orjson.dumps(own)[1:]
+    films = [movie_row(row) for row in answer.rows]
+    own = [orjson.dumps({key: film.pop(key) for key in OF_THE_LIST if key in film}) for film in films]
+    listed = b",".join(HERE + b"," + of_the_list[1:] for of_the_list in own)
+    around = b'{"results":[' + listed + b"]," + orjson.dumps(about | more)[1:]
+    written = tuple(orjson.dumps(film)[:-1] for film in films)
+    return RankedJSON(written, around, counter=ANSWERS.labels(kind, answer.source))
 
 
 def pages(total: int, n: int) -> int:

@@ -1,9 +1,9 @@
-"""Answers that were given before: kept in parts, dropped at once when something changes, bounded in bytes."""
+"""Answers that were given before: dropped at once when something changes, bounded in bytes."""
 
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,44 +12,36 @@ from starlette.routing import BaseRoute
 
 TRUSTED_SECONDS = 1.0
 """How long answers may be used after a moment at which all changes had been told."""
-SHARED_FROM = 200
-"""Bytes from which on a part is worth looking for among those that are kept: a film stands in many lists."""
-OVERHEAD = 600
-"""Bytes that an answer takes beside its parts: its key, its address, what holds them."""
-PART_OVERHEAD = 50
+OVERHEAD, FILM_OVERHEAD = 500, 160
+"""Bytes that an answer takes beside its films and what is around them, and that a film takes beside its own."""
 
 Address = tuple[str, bytes]
 """Path and query, as they came."""
-Parts = tuple[bytes, ...]
 
 
 class Kept(NamedTuple):
     """An answer in JSON."""
 
-    parts: Parts
+    films: tuple[bytes, ...]
+    """What it says of each film, whatever list that is in: kept once for all of them."""
+    around: bytes
+    """The rest of it: see `render.RankedJSON`."""
     counter: Counter
     """What counts answers like this one."""
-
-
-class Place(NamedTuple):
-    """What an address leads to."""
-
-    key: Hashable
     route: BaseRoute
+    """What gave it."""
 
 
 @dataclass(frozen=True)
 class ResponseCacheConfig:
     """How much is kept."""
 
-    megabytes: int = 64
-    """Lists of ten have 8 KB, but share their films: it is room for some 30,000 of them."""
-    addresses: int = 50_000
-    """Different ways to ask for them."""
+    megabytes: int = 160
+    """Room for the lists of some 80,000 films: a list of ten has 8 KB, but shares its films with others."""
 
 
 class ResponseCache:
-    """Answers by what was asked for, and addresses that ask for it; the least recently used go first.
+    """Answers by the address that was asked; the least recently used go first.
 
     Threads keep answers, another clears them, and the event loop looks them up.
     """
@@ -60,9 +52,8 @@ class ResponseCache:
         self._config = config or ResponseCacheConfig()
         self._clock = clock
         self._lock = threading.Lock()
-        self._answers: OrderedDict[Hashable, Kept] = OrderedDict()
-        self._places: OrderedDict[Address, Place] = OrderedDict()
-        self._shared: dict[bytes, tuple[bytes, int]] = {}
+        self._answers: OrderedDict[Address, Kept] = OrderedDict()
+        self._films: dict[bytes, tuple[bytes, int]] = {}
         self._bytes = 0
         self._trusted_until = 0.0
         self.generation = 0
@@ -76,8 +67,8 @@ class ResponseCache:
         with self._lock:
             self.generation += 1
             self._bytes = 0
-            for kept in (self._answers, self._places, self._shared):
-                kept.clear()
+            self._answers.clear()
+            self._films.clear()
 
     def trust(self, moment: float) -> None:
         """Note that all changes up to that moment of the clock have been told."""
@@ -88,54 +79,39 @@ class ResponseCache:
         self._trusted_until = 0.0
         self.clear()
 
-    def find(self, key: Hashable) -> Kept | None:
-        """The answer to what was asked for."""
+    def find(self, address: Address) -> Kept | None:
+        """The answer to who asks in words that were used before."""
         with self._lock:
-            if self._clock() >= self._trusted_until or (kept := self._answers.get(key)) is None:
+            if self._clock() >= self._trusted_until or (kept := self._answers.get(address)) is None:
                 return None
-            self._answers.move_to_end(key)
+            self._answers.move_to_end(address)
             return kept
 
-    def find_at(self, address: Address) -> tuple[Kept, BaseRoute] | None:
-        """The answer to who asks in words that were used before, and the route that gave it."""
-        if (place := self._places.get(address)) is None or (kept := self.find(place.key)) is None:
-            return None
-        return kept, place.route
-
-    def keep(self, key: Hashable, kept: Kept, *, generation: int) -> None:
+    def keep(self, address: Address, kept: Kept, *, generation: int) -> None:
         """Keep an answer made of what was read in that generation, unless that is over."""
         with self._lock:
             if generation != self.generation or self._clock() >= self._trusted_until:
                 return
-            self._drop(self._answers.pop(key, None))
-            self._answers[key] = kept._replace(parts=tuple(self._share(part) for part in kept.parts))
-            self._bytes += OVERHEAD
+            self._drop(self._answers.pop(address, None))
+            self._answers[address] = kept._replace(films=tuple(self._share(film) for film in kept.films))
+            self._bytes += OVERHEAD + len(kept.around)
             while self._bytes > self._config.megabytes * 2**20:
                 self._drop(self._answers.popitem(last=False)[1])
 
-    def note(self, address: Address, place: Place) -> None:
-        """Know an address from now on."""
-        with self._lock:
-            self._places[address] = place
-            self._places.move_to_end(address)
-            if len(self._places) > self._config.addresses:
-                self._places.popitem(last=False)
-
-    def _share(self, part: bytes) -> bytes:
-        known, users = self._shared.get(part, (part, 0))
+    def _share(self, film: bytes) -> bytes:
+        known, users = self._films.get(film, (film, 0))
         if not users:
-            self._bytes += len(part) + PART_OVERHEAD
-        if len(part) >= SHARED_FROM:
-            self._shared[known] = known, users + 1
+            self._bytes += len(film) + FILM_OVERHEAD
+        self._films[known] = known, users + 1
         return known
 
     def _drop(self, kept: Kept | None) -> None:
         if kept is None:
             return
-        self._bytes -= OVERHEAD
-        for part in kept.parts:
-            known, users = self._shared.pop(part, (part, 1))
+        self._bytes -= OVERHEAD + len(kept.around)
+        for film in kept.films:
+            known, users = self._films.pop(film)
             if users > 1:
-                self._shared[known] = known, users - 1
+                self._films[known] = known, users - 1
             else:
-                self._bytes -= len(part) + PART_OVERHEAD
+                self._bytes -= len(film) + FILM_OVERHEAD
