@@ -51,7 +51,9 @@ class Movie(Base):
         Index("movies_vote_count_idx", "vote_count", "id"),
         Index("movies_collection_idx", "collection", postgresql_where=text("collection IS NOT NULL")),
         Index("movies_quality_idx", text("quality DESC"), "id"),
-        Index("movies_shown_idx", "id", postgresql_where=text("NOT adult")),
+        Index(
+            "movies_shown_idx", "id", postgresql_include=["embedding_model"], postgresql_where=text("NOT adult")
+        ),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)

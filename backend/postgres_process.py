@@ -39,8 +39,8 @@ LAUNCHES = 5
 STOP_SECONDS = 60
 SOCKET_FOLDER_BYTES = 89
 """The address of a socket has 104 bytes on macOS, of which `/.s.PGSQL.5432` and its end need 15."""
-BUFFERS = "256MB"
-"""What a hundred thousand films are searched in: with half of it, a third of a search is waiting for more."""
+BUFFERS = "512MB"
+"""What searches among a hundred thousand films touch: with a quarter of it, they wait for the system."""
 CHARACTERS = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 """Whatever the locale of the first start, `lower('É')` is `é`."""
 

@@ -9,6 +9,7 @@ from backend.migrations.versions import r0002_jobs_and_changes as r0002
 from backend.migrations.versions import r0003_item_factors as r0003
 from backend.migrations.versions import r0006_index_history as r0006
 from backend.migrations.versions import r0007_shown_films as r0007
+from backend.migrations.versions import r0009_cached_plans as r0009
 
 MAKERS = (
     r0001.TABLES,
@@ -19,6 +20,7 @@ MAKERS = (
     r0003.INDEXES,
     r0006.TABLES,
     r0007.INDEXES,
+    r0009.INDEXES,
 )
 """What makes tables and indexes, in order, where they are not there yet."""
 

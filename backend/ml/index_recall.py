@@ -106,9 +106,9 @@ class Comparison:
     def shares(self) -> Shares:
         """What share of each list is found now."""
         # While the catalogue is small the planner would pass the index by, and the recall be that of no index.
-        set_here(self._session, "enable_seqscan", "off" if self.series.is_tuned else "on")
+        set_here(self._session, "enable_sort", "off" if self.series.is_tuned else "on")
         shares = [self._share(subject, wanted) for subject, wanted in self._wanted.items()]
-        set_here(self._session, "enable_seqscan", "on")
+        set_here(self._session, "enable_sort", "on")
         return np.array(shares)
 
     def told(self, shares: Shares) -> dict[str, Any]:

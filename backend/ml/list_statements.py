@@ -5,7 +5,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Select, and_, case, false, func, literal, null, select, true, union_all
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    literal,
+    null,
+    select,
+    true,
+    union_all,
+)
 
 from backend.catalog.filters import NO_FILTERS, Filters
 from backend.catalog.store import SUMMARY_COLUMNS, filter_conditions, visible
@@ -46,12 +61,10 @@ class Scope:
 
     def left_out(self) -> ColumnElement[int]:
         """How many films that leaves out, at most."""
-        without = literal(len(self.without))
-        return (
-            without
-            if self._done is None
-            else without + select(func.count()).select_from(self._done).scalar_subquery()
-        )
+        without: ColumnElement[int] = literal(len(self.without))
+        if self._done is None:
+            return without
+        return without + select(cast(func.count(), Integer)).select_from(self._done).scalar_subquery()
 
     @cached_property
     def _done(self) -> CTE | None:

@@ -183,14 +183,15 @@ def _candidates(seed: _Seed, scope: Scope, *, many: bool) -> CTE:
     A small catalogue has no index over `s`: all of it is compared.
     """
     near_limit, close_limit = (MANY_CANDIDATES, MANY_CLOSE_CANDIDATES) if many else (CANDIDATES, CLOSE_CANDIDATES)
-    distance = LIKENESS.c.place.l2_distance(seed.around)
-    near = select(LIKENESS.c.movie_id.label("id"), distance.label("distance"))
-    near = near.where(LIKENESS.c.indexed, seed.asking.is_not(None), scope.not_left_out(LIKENESS.c.movie_id))
     indexed = select(LIKENESS.c.indexed).limit(1).scalar_subquery()
-    wanted = and_(indexed, seed.asking.is_not(None), seed.embedding.is_not(None))
-    close = select(close_films(seed.embedding, limit=close_limit)).where(wanted)
+    wanted = and_(indexed, seed.asking.is_not(None))
+    around = func.close_places(seed.around, near_limit + scope.left_out()).table_valued(
+        "id", "distance", name="near"
+    )
+    near = select(around).where(wanted, scope.not_left_out(around.c.id))
+    close = select(close_films(seed.embedding, limit=close_limit)).where(wanted, seed.embedding.is_not(None))
     found = union_all(
-        _among_the_first(near.order_by(distance).limit(near_limit), CANDIDATES),
+        _among_the_first(near.order_by(around.c.distance).limit(near_limit), CANDIDATES),
         _among_the_first(close, CLOSE_CANDIDATES),
         select(Movie.id, true()).where(Movie.collection == seed.collection),
         select(LIKENESS.c.movie_id, true()).where(not_(LIKENESS.c.indexed)),

@@ -82,13 +82,13 @@ def index_identity(engine: Engine) -> int:
 
 
 def plan_of_similar(engine: Engine) -> str:
-    """How PostgreSQL finds similar films, where it has the choice of a scan through all only at a price."""
+    """How PostgreSQL finds similar films, where it may sort only at a price."""
     statement = similar_statement(
         1, Scope(model=MODEL, include_adult=False), Window(offset=0, limit=10), by="embedding"
     )
     compiled = statement.compile(engine, compile_kwargs={"render_postcompile": True})
     with engine.begin() as connection:
-        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        connection.execute(text("SET LOCAL enable_sort = off"))
         rows = connection.exec_driver_sql(f"EXPLAIN {compiled}", compiled.params)  # type: ignore[arg-type]
         return "\n".join(rows.scalars())
 
