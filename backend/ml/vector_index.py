@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import structlog
 from sqlalchemy import Connection, Engine, Row, insert, select
 from sqlalchemy.orm import Session
@@ -198,11 +197,10 @@ class _Care:
         return f"index: {self.plan.kind} over {self.films:,} films, recall@{NEIGHBOURS} {worst:.3f}"
 
     def _is_enough(self, effort: int) -> bool:
-        """However the lists are drawn, and surely when all are taken together."""
+        """Surely, and however the lists are drawn."""
         set_here(self._connection, self.plan.effort, str(effort))
-        found, target = [compared.shares() for compared in self._tuned_by], self._settings.recall_target
-        each = all(Recall.of(shares).mean >= target for shares in found)
-        return each and Recall.of(np.concatenate([*found, []])).surely >= target
+        target = self._settings.recall_target
+        return all(Recall.of(compared.shares()).surely >= target for compared in self._tuned_by)
 
     @cached_property
     def _tuned_by(self) -> list[Comparison]:
