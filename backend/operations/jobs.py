@@ -236,9 +236,13 @@ _LAST_RUNS = text("""
 @contextmanager
 def locked(engine: Engine, job: str) -> Iterator[Connection | None]:
     """A connection that holds the job's lock, or None where another does."""
+    name = {"locks": LOCKS, "job": job}
     with _session(engine) as connection:
-        lock = text("SELECT pg_try_advisory_lock(:locks, hashtext(:job))")
-        yield connection if connection.scalar(lock, {"locks": LOCKS, "job": job}) else None
+        held = connection.scalar(text("SELECT pg_try_advisory_lock(:locks, hashtext(:job))"), name)
+        yield connection if held else None
+        if held:
+            # With the session it would end too, but only some moments later.
+            connection.execute(text("SELECT pg_advisory_unlock(:locks, hashtext(:job))"), name)
 
 
 @contextmanager
