@@ -34,6 +34,7 @@ from backend.ml.vector_index import ensure_index
 from backend.operations.changes import follow_changes
 from backend.operations.companion import SchedulerCompanion
 from backend.operations.doctor import examine
+from backend.operations.freshness import keep_fresh
 from backend.operations.jobs import request_job
 
 log = structlog.get_logger()
@@ -192,10 +193,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     threadpool_limits(1, user_api="blas")
     # One more than there are connections would take a thread to wait for one.
     current_default_thread_limiter().total_tokens = app.state.settings.db_pool_size
-    stop = threading.Event()
+    stop, changed = threading.Event(), threading.Event()
     threading.Thread(target=app.state.layers.watch, args=(stop,), name="layers", daemon=True).start()
-    followed = (app.state.response_cache, stop)
+    followed = (app.state.response_cache, changed, stop)
     threading.Thread(target=follow_changes, args=followed, name="changes", daemon=True).start()
+    kept_fresh = (app.state.settings, lambda: app.state.words.loaded, changed, stop)
+    threading.Thread(target=keep_fresh, args=kept_fresh, name="freshness", daemon=True).start()
     embedded = get_embedded_postgres()
     if embedded is not None:
         threading.Thread(target=embedded.supervise, args=(stop,), name="postgres", daemon=True).start()

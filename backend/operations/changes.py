@@ -40,8 +40,11 @@ class Hearer(Protocol):
         """Nothing is told any more."""
 
 
-def follow_changes(hearer: Hearer, stop: threading.Event) -> None:
-    """Pass on what the database tells, until `stop` is set; the body of a thread."""
+def follow_changes(hearer: Hearer, changed: threading.Event, stop: threading.Event) -> None:
+    """Pass on what the database tells, until `stop` is set; the body of a thread.
+
+    `changed` is set when something changed: for who works on it in a thread of its own, and may take long.
+    """
     heard = True
     while not stop.is_set():
         try:
@@ -49,7 +52,8 @@ def follow_changes(hearer: Hearer, stop: threading.Event) -> None:
                 heard = True
                 # What happened before was told to nobody.
                 hearer.clear()
-                _hear(driver, hearer, stop)
+                changed.set()
+                _hear(driver, hearer, changed, stop)
         except GONE as error:
             if heard:
                 log.warning("changes_not_heard", reason=type(error).__name__)
@@ -71,7 +75,7 @@ def _listening() -> Iterator[Any]:
         yield driver
 
 
-def _hear(driver: Any, hearer: Hearer, stop: threading.Event) -> None:
+def _hear(driver: Any, hearer: Hearer, changed: threading.Event, stop: threading.Event) -> None:
     """A server that answers has told first what was committed before it was asked."""
     waiting = select.poll()
     waiting.register(driver, select.POLLIN)
@@ -79,14 +83,14 @@ def _hear(driver: Any, hearer: Hearer, stop: threading.Event) -> None:
         asked = time.monotonic()
         with time_budget(ANSWER_SECONDS), driver.cursor() as cursor:
             cursor.execute("SELECT 1")
-        _tell(driver, hearer)
+        _tell(driver, hearer, changed)
         hearer.trust(asked)
         if waiting.poll(ASK_EVERY * 1000):
             driver.poll()
-            _tell(driver, hearer)
+            _tell(driver, hearer, changed)
 
 
-def _tell(driver: Any, hearer: Hearer) -> None:
+def _tell(driver: Any, hearer: Hearer, changed: threading.Event) -> None:
     payloads = {notice.payload for notice in driver.notifies}
     driver.notifies.clear()
     if "index" in payloads:
@@ -94,3 +98,4 @@ def _tell(driver: Any, hearer: Hearer) -> None:
         get_engine().dispose()
     if payloads:
         hearer.clear()
+        changed.set()

@@ -20,6 +20,7 @@ class Heard:
         self.changes = 0
         self.trusted = 0
         self.trusts = False
+        self.changed = threading.Event()
 
     def clear(self) -> None:
         self.changes += 1
@@ -38,7 +39,7 @@ def heard(own_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard
     monkeypatch.setattr(changes, "get_engine", lambda: own_engine)
     monkeypatch.setattr(changes, "RETRY_SECONDS", 0.01)
     heard, stop = Heard(), threading.Event()
-    thread = threading.Thread(target=follow_changes, args=(heard, stop))
+    thread = threading.Thread(target=follow_changes, args=(heard, heard.changed, stop))
     thread.start()
     eventually(lambda: heard.trusts, "nobody listens")
     yield heard
@@ -87,6 +88,18 @@ def test_each_change_is_told_of_once(heard: Heard) -> None:
         before = settled(heard)
         change(*statements)
         assert settled(heard) == before + 1, what
+
+
+def test_who_works_on_changes_is_woken_by_each(heard: Heard) -> None:
+    for what, statements in CHANGES.items():
+        settled(heard)
+        heard.changed.clear()
+        change(*statements)
+        assert heard.changed.wait(10), what
+    settled(heard)
+    heard.changed.clear()
+    end_the_listener()
+    assert heard.changed.wait(10), "what happened unheard"
 
 
 def test_a_transaction_is_one_change(heard: Heard) -> None:
