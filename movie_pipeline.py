@@ -1,16 +1,19 @@
 """`python movie_pipeline.py`: films from TMDB into the database, or films and ratings from files."""
 
 import argparse
+import datetime as dt
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from backend import cli
 from backend.catalog.pipeline import load
+from backend.catalog.planning import Wanted
 from backend.catalog.sources import read_json_lines
 from backend.catalog.summary import LoadSummary
 from backend.catalog.tmdb import TmdbConfig
-from backend.config import Settings, get_settings
+from backend.config import LANGUAGE, Settings, get_settings
 from backend.database import get_engine
 from backend.feedback.imports import import_movielens
 from backend.migrations import migrate
@@ -24,12 +27,12 @@ def run_pipeline(arguments: argparse.Namespace) -> None:
     elif arguments.ratings:
         _load_ratings(arguments.ratings)
     else:
-        _fetch_films(arguments.pages)
+        _fetch_films(arguments)
 
 
 def _load_films(path: Path) -> None:
     migrate(get_engine())
-    summary = load(read_json_lines(path), source="file")
+    summary = load(read_json_lines(path), source="file", file=path.name)
     _report(path.name, summary, summary.reasons)
     if summary.upserted.new or summary.upserted.changed:
         print("Next: python backend/generate_embeddings.py")
@@ -41,7 +44,7 @@ def _load_ratings(path: Path) -> None:
     _report(path.name, imported, imported.reasons)
 
 
-def _fetch_films(pages: int | None) -> None:
+def _fetch_films(arguments: argparse.Namespace) -> None:
     """The job `ingest`, with more to say."""
     # These take long to import, and a load from a file has no use for them.
     from backend.ml.vector_index import ensure_index
@@ -49,12 +52,23 @@ def _fetch_films(pages: int | None) -> None:
     from backend.operations.nightly import fetch_films, whole
 
     settings = get_settings()
+    if arguments.language:
+        settings = settings.model_copy(update={"tmdb_language": arguments.language})
     TmdbConfig.from_settings(settings)
     migrate(get_engine())
     fetched: list[LoadSummary] = []
+    named = arguments.since or arguments.full
+    wanted = Wanted(
+        lists=not named,
+        pages=arguments.pages,
+        since=arguments.since,
+        everything=arguments.full,
+        export_url=settings.tmdb_export_url,
+        include_adult=settings.include_adult,
+    )
 
     def work(settings: Settings) -> Counts:
-        summary, counts = fetch_films(settings, pages=pages)
+        summary, counts = fetch_films(settings, wanted)
         fetched.append(summary)
         return whole(summary, counts)
 
@@ -63,6 +77,8 @@ def _fetch_films(pages: int | None) -> None:
     finally:
         for summary in fetched:
             _report("TMDB", summary, summary.reasons)
+            if summary.faults:
+                print(f"  on the way: {summary.trouble}")
             print(ensure_index(get_engine(), settings))
 
 
@@ -79,13 +95,29 @@ def _pages(value: str) -> int:
     return pages
 
 
+def _day(value: str) -> dt.date:
+    try:
+        day = dt.date.fromisoformat(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a day is written like 2026-01-31") from None
+    if day > dt.datetime.now(dt.UTC).date():
+        raise argparse.ArgumentTypeError("that day is still to come")
+    return day
+
+
+def _language(value: str) -> str:
+    if not re.fullmatch(LANGUAGE, value):
+        raise argparse.ArgumentTypeError("a language is written like de or pt-BR")
+    return value
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(
         prog="movie_pipeline.py",
         description=__doc__,
         epilog="With none of these, from TMDB: the films with at least 50 votes, the best-known first, and some "
-        "pages of its curated lists. That and --pages need TMDB_API_KEY.",
+        "pages of its curated lists. That, --pages, --since and --full need TMDB_API_KEY.",
     )
     what = parser.add_argument_group("what to load").add_mutually_exclusive_group()
     what.add_argument("--from-file", type=Path, metavar="F", help="TMDB-shaped JSON lines (.jsonl, .jsonl.gz)")
@@ -95,6 +127,18 @@ def main(argv: list[str] | None = None) -> int:
         type=_pages,
         metavar="N",
         help="from TMDB, N pages of each curated list (popular, top rated, now playing, upcoming)",
+    )
+    what.add_argument(
+        "--since",
+        type=_day,
+        metavar="DATE",
+        help="from TMDB, what changed since that day (2026-01-31) of the films that are here",
+    )
+    what.add_argument("--full", action="store_true", help="from TMDB, every film of its daily export of ids")
+    parser.add_argument(
+        "--language",
+        type=_language,
+        help="of titles and overviews from TMDB, e.g. de or pt-BR (TMDB_LANGUAGE)",
     )
     return cli.run(run_pipeline, parser, argv)
 

@@ -1,16 +1,21 @@
-"""`python -m backend`: serve, scheduler, train, cache, doctor, index."""
+"""`python -m backend`: serve, scheduler, train, cache, doctor, index, ingest."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from backend import cli
+from backend.catalog.values import MAX_INTEGER
 from backend.config import get_settings
 from backend.errors import SetupError
 
 HISTORY = 7
 """Measurements of the index that its status shows."""
 SETTINGS = ("lists", "probes", "ef_search")
+REJECTS = 20
+"""Records that could not be used, of which the newest are listed."""
+RECORD_SHOWN = 160
+"""Characters of such a record."""
 
 
 def serve(arguments: argparse.Namespace) -> None:
@@ -111,6 +116,21 @@ def index_tune(arguments: argparse.Namespace) -> None:
     print(tune_index(get_engine(), get_settings()))
 
 
+def ingest_rejects(arguments: argparse.Namespace) -> None:
+    """List what could not be used of TMDB's answers and of files, the newest first, and why (times are UTC)."""
+    from backend.catalog.queue_store import find_rejects
+    from backend.database import session_scope
+
+    with session_scope() as session:
+        rejects = find_rejects(session, limit=arguments.limit)
+    if not rejects:
+        print("Nothing has been rejected.")
+    for one in rejects:
+        print(f"{one.rejected_at:%Y-%m-%d %H:%M} {_on_a_line(f'{one.source} {one.name}: {one.reason}')}")
+        if one.record:
+            print(f"  {_shortened(_on_a_line(one.record))}")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     parser = argparse.ArgumentParser(prog="python -m backend", description="Marquee, part by part.")
@@ -155,7 +175,32 @@ def build_parser() -> argparse.ArgumentParser:
     command.set_defaults(run=index_tune)
     command = index.add_parser("rebuild", help="build even where it fits", description=index_rebuild.__doc__)
     command.set_defaults(run=index_rebuild)
+
+    ingest = commands.add_parser("ingest", help="look after what comes in").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    command = ingest.add_parser("rejects", help="what could not be used", description=ingest_rejects.__doc__)
+    command.add_argument(
+        "--limit", type=_positive, default=REJECTS, metavar="N", help=f"so many at most ({REJECTS})"
+    )
+    command.set_defaults(run=ingest_rejects)
     return parser
+
+
+def _positive(value: str) -> int:
+    number = int(value)
+    if not 1 <= number <= MAX_INTEGER:
+        raise argparse.ArgumentTypeError(f"from 1 to {MAX_INTEGER}")
+    return number
+
+
+def _on_a_line(text: str) -> str:
+    """Text without what a terminal would obey."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= RECORD_SHOWN else text[: RECORD_SHOWN - 1] + "…"
 
 
 def _run_job(job: str) -> None:

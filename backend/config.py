@@ -13,6 +13,8 @@ from sqlalchemy.exc import ArgumentError
 
 PACKAGED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 """The model whose weights come with the installation."""
+LANGUAGE = r"^[a-z]{2}(-[A-Z]{2})?$"
+"""How TMDB writes a language, perhaps with a country."""
 
 
 class Settings(BaseSettings):
@@ -49,7 +51,23 @@ class Settings(BaseSettings):
     tmdb_base_url: str = Field(
         "https://api.themoviedb.org/3", pattern=r"^https?://", description="Where TMDB's API is."
     )
+    tmdb_export_url: str = Field(
+        "http://files.tmdb.org/p/exports",
+        pattern=r"^https?://",
+        description="Where TMDB's daily exports of ids are.",
+    )
     tmdb_rate: float = Field(40, gt=0, le=1000, description="Requests a second to TMDB, at most.")
+    tmdb_max_age_days: int = Field(
+        180,
+        ge=30,
+        description="Days after which a film is fetched again, or left out of answers where it can't be.",
+    )
+    tmdb_language: str | None = Field(
+        None,
+        pattern=LANGUAGE,
+        description="Language of titles and overviews from TMDB, e.g. de or pt-BR; the film's own stands in. "
+        "Unset: English.",
+    )
     embedding_model: str = Field(
         PACKAGED_MODEL,
         description="The packaged model, another hub name, or a folder. It must give 384 dimensions.",

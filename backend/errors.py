@@ -23,6 +23,10 @@ class MovieNotFoundError(AppError):
     code = "movie_not_found"
 
 
+class MovieNotShownError(MovieNotFoundError):
+    """There is no such film in the catalogue."""
+
+
 class InvalidInputError(AppError):
     """A value can't be used."""
 

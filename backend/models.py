@@ -52,8 +52,17 @@ class Movie(Base):
         Index("movies_collection_idx", "collection", postgresql_where=text("collection IS NOT NULL")),
         Index("movies_quality_idx", text("quality DESC"), "id"),
         Index(
-            "movies_shown_idx", "id", postgresql_include=["embedding_model"], postgresql_where=text("NOT adult")
+            "movies_shown_idx",
+            "id",
+            postgresql_include=["embedding_model"],
+            postgresql_where=text("NOT adult AND NOT hidden"),
         ),
+        Index(
+            "movies_changed_text_idx",
+            "text_hash",
+            postgresql_where=text("embedding_hash IS DISTINCT FROM text_hash"),
+        ),
+        Index("movies_fetched_at_idx", "fetched_at", postgresql_where=text("source = 'tmdb'")),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
@@ -88,6 +97,8 @@ class Movie(Base):
     embedding: Mapped[list[float] | None] = mapped_column(Vector(EMBEDDING_DIMENSION), deferred=True)
     embedding_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     embedding_model: Mapped[str | None] = mapped_column(Text)
+    original_overview: Mapped[str | None] = mapped_column(Text)
+    hidden: Mapped[bool] = mapped_column(server_default=text("false"))
 
     def __repr__(self) -> str:
         return f"<Movie {self.id} {self.title!r} ({self.release_year})>"
@@ -243,3 +254,42 @@ class JobRun(Base):
     ended_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
     counts: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     error: Mapped[str | None] = mapped_column(Text)
+
+
+class FetchQueue(Base):
+    """A film whose details are still to be fetched from TMDB, and why."""
+
+    __tablename__ = "fetch_queue"
+    __table_args__ = (
+        CheckConstraint(
+            "reason IN ('pending', 'list', 'export', 'change', 'stale', 'gone')", name="fetch_queue_reason_check"
+        ),
+        Index("fetch_queue_next_idx", text("priority DESC"), "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    reason: Mapped[str] = mapped_column(Text)
+    priority: Mapped[float] = mapped_column(REAL)
+    queued_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+
+
+class FetchPosition(Base):
+    """How far a source has been read."""
+
+    __tablename__ = "fetch_positions"
+
+    source: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    moved_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+
+
+class Reject(Base):
+    """A record that could not be used, and why."""
+
+    __tablename__ = "rejects"
+
+    source: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    record: Mapped[str | None] = mapped_column(Text)
+    rejected_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))

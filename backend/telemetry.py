@@ -1,7 +1,10 @@
 """Set-up of logging, and the metrics that `/metrics` shows."""
 
 import logging
+import math
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -18,6 +21,21 @@ LATENCY = Histogram(
 ANSWERS = Counter("marquee_answers_total", "Lists answered, by the layer that answered", ["kind", "source"])
 LAYER_UP = Gauge("marquee_layer_up", "1 while a layer can answer", ["layer"])
 RESTARTS = Counter("marquee_postgres_restarts_total", "Times the embedded PostgreSQL was brought back")
+INGEST = {
+    "stored": Gauge("marquee_ingest_films_stored", "Films stored by the last fetch from TMDB"),
+    "failed": Gauge("marquee_ingest_films_failed", "Films that the last fetch from TMDB did not bring"),
+    "left": Gauge("marquee_ingest_films_left", "Films that are still to be fetched from TMDB"),
+    "films_a_second": Gauge(
+        "marquee_ingest_films_per_second", "Films stored a second by the last fetch from TMDB"
+    ),
+}
+"""By the name that progress has for it."""
+
+
+def show_ingest(progress: Mapping[str, Any] | None) -> None:
+    """Let the metrics tell how far a fetch from TMDB is; not a number where that is not known."""
+    for name, gauge in INGEST.items():
+        gauge.set(progress[name] if progress else math.nan)
 
 
 def configure_logging(settings: Settings) -> None:

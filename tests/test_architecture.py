@@ -29,6 +29,7 @@ SQL_STRING = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|WITH
 SQL_HOMES = re.compile(
     r"backend/(\w+/)*store\.py"
     r"|backend/ml/(taste_store|cache_store|people_store|pgvector_recommender|\w+_statements)\.py"
+    r"|backend/catalog/queue_store\.py"
     r"|backend/ml/(vector_index|index_build|index_recall)\.py"
     r"|backend/(operations|migrations)/.*"
     r"|backend/(database|models)\.py"

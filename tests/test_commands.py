@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,16 +10,20 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.orm import Session
 
 import movie_pipeline
 from backend import __main__ as backend_main
 from backend import cli, config, database, generate_embeddings
+from backend.catalog import queue_store
 from backend.embedded_postgres import EmbeddedPostgres
 from backend.errors import UsageError
 from backend.migrations import migrate
 from backend.ml.encoder import Encoder, get_encoder
 from backend.operations import doctor, jobs, nightly
 from tests.conftest import make_database
+from tests.tmdb_films import make_film
+from tests.tmdb_stand_in import KEY, TmdbStandIn
 
 ROOT = Path(__file__).parents[1]
 Main = Callable[[list[str]], int]
@@ -263,6 +268,100 @@ def test_the_doctor_refuses_an_older_server(
     assert "FAIL PostgreSQL: version 14 (15 or newer is needed)\n     run: unset" in capsys.readouterr().out
 
 
+# Languages
+
+FOREIGN_FILMS = [
+    {
+        "id": 129,
+        "title": "Spirited Away",
+        "original_title": "千と千尋の神隠し",
+        "original_language": "ja",
+        "overview": "In English.",
+        "translations": {
+            "translations": [
+                {
+                    "iso_639_1": "de",
+                    "data": {"title": "Chihiros Reise ins Zauberland", "overview": "Auf Deutsch."},
+                },
+                {"iso_639_1": "ja", "data": {"title": "", "overview": "日本語"}},
+            ]
+        },
+    },
+    {
+        "id": 194,
+        "title": "Amélie",
+        "original_title": "Le Fabuleux Destin d'Amélie Poulain",
+        "original_language": "fr",
+        "overview": "In English.",
+        "translations": {"translations": [{"iso_639_1": "fr", "data": {"overview": "En français."}}]},
+    },
+]
+
+
+def test_films_come_in_the_language_that_was_asked_for_else_in_their_own_and_both_are_kept(
+    fresh: Engine, monkeypatch: pytest.MonkeyPatch, encoder: Encoder
+) -> None:
+    with TmdbStandIn([make_film(film) for film in FOREIGN_FILMS]) as tmdb:
+        monkeypatch.setenv("TMDB_API_KEY", KEY)
+        monkeypatch.setenv("TMDB_BASE_URL", tmdb.url)
+        forget_settings()
+        assert movie_pipeline.main(["--pages", "1", "--language", "de"]) == 0
+        assert len(tmdb.details()) == 2, "a request a film"
+    names = "title, original_title, overview, original_overview"
+    with fresh.connect() as connection:
+        found = connection.execute(text(f"SELECT {names} FROM movies ORDER BY id")).all()  # noqa: S608
+    assert [tuple(row) for row in found] == [
+        ("Chihiros Reise ins Zauberland", "千と千尋の神隠し", "Auf Deutsch.", "日本語"),
+        ("Le Fabuleux Destin d'Amélie Poulain", "Le Fabuleux Destin d'Amélie Poulain", *["En français."] * 2),
+    ]
+
+
+# What could not be used
+
+
+def test_what_could_not_be_used_is_listed_with_its_reason_until_the_file_is_mended(
+    fresh: Engine, films: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    migrate(fresh)
+    assert backend_main.main(["ingest", "rejects"]) == 0
+    assert capsys.readouterr().out == "Nothing has been rejected.\n"
+    with films.open("a") as file:
+        file.write("\n" + json.dumps({"id": 7, "title": "", "overview": "\x1b[31mred\n" + "o" * 1000}))
+    movie_pipeline.main(["--from-file", str(films)])
+    capsys.readouterr()
+    assert backend_main.main(["ingest", "rejects"]) == 0
+    broken, said_of_it, untitled, record = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d films.jsonl line 4: not a JSON object", broken)
+    assert said_of_it == "  {broken"
+    assert untitled.endswith("films.jsonl line 5: title is missing")
+    assert record.startswith('  {"id": 7, "title": "", "overview": "')
+    assert record.endswith("ooo…")
+    assert len(record) < 200
+    assert backend_main.main(["ingest", "rejects", "--limit", "1"]) == 0
+    assert "line 5" not in capsys.readouterr().out
+    films.write_text("\n".join(map(json.dumps, FILMS)))
+    movie_pipeline.main(["--from-file", str(films)])
+    capsys.readouterr()
+    assert backend_main.main(["ingest", "rejects"]) == 0
+    assert capsys.readouterr().out == "Nothing has been rejected.\n"
+
+
+def test_of_what_could_not_be_used_the_newest_comes_first_and_no_terminal_obeys_it(
+    fresh: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    migrate(fresh)
+    for name in ("film 1", "film 2"):
+        with Session(fresh) as session, session.begin():
+            queue_store.reject(
+                session, "tmdb", name, "TMDB\x07 has no\n film.", "\x1b[2J\r\n\u202e{}" * (name == "film 1")
+            )
+    assert backend_main.main(["ingest", "rejects"]) == 0
+    second, first, record = capsys.readouterr().out.splitlines()
+    assert second.endswith("tmdb film 2: TMDB has no film.")
+    assert first.endswith("tmdb film 1: TMDB has no film.")
+    assert record == "  [2J {}"
+
+
 # Jobs by hand
 
 
@@ -359,6 +458,7 @@ COMMANDS: list[tuple[Main, list[str]]] = [
     (backend_main.main, ["index", "rebuild"]),
     (backend_main.main, ["train"]),
     (backend_main.main, ["cache"]),
+    (backend_main.main, ["ingest", "rejects"]),
 ]
 NAMES = [
     "movie_pipeline",
@@ -370,6 +470,7 @@ NAMES = [
     "index rebuild",
     "train",
     "cache",
+    "ingest rejects",
 ]
 
 
@@ -411,7 +512,11 @@ def test_a_database_that_can_not_be_used_is_said_in_one_line(
     forget_settings()
 
 
-@pytest.mark.parametrize("arguments", [["index", action] for action in ("status", "build", "tune", "rebuild")])
+@pytest.mark.parametrize(
+    "arguments",
+    [*(["index", action] for action in ("status", "build", "tune", "rebuild")), ["ingest", "rejects"]],
+    ids=" ".join,
+)
 def test_a_database_without_the_schema_is_said_in_one_line(
     fresh: Engine, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
@@ -454,10 +559,14 @@ def test_on_demand_a_failure_shows_its_traceback(fresh: Engine, tmp_path: Path) 
     [
         (movie_pipeline.main, ["--from-file", "a", "--ratings", "b"]),
         (movie_pipeline.main, ["--nonsense"]),
+        (movie_pipeline.main, ["--language", "german"]),
         (generate_embeddings.main, ["nonsense"]),
         (backend_main.main, []),
         (backend_main.main, ["nonsense"]),
         (backend_main.main, ["index"]),
+        (backend_main.main, ["ingest"]),
+        (backend_main.main, ["ingest", "rejects", "--limit", "0"]),
+        (backend_main.main, ["ingest", "rejects", "--limit", "many"]),
         (backend_main.main, ["serve", "--port", "many"]),
     ],
 )

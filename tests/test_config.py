@@ -72,6 +72,8 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
         ("VECTOR_INDEX", "flat"),
         ("TASTE_PACK", "of-my-own"),
         ("INCLUDE_ADULT", "perhaps"),
+        ("TMDB_LANGUAGE", "german"),
+        ("TMDB_LANGUAGE", "DE_de"),
         ("DB_POOL_SIZE", "0"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),

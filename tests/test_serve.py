@@ -212,7 +212,7 @@ def answers_beside_another(service: Service, killed: psutil.Process) -> bool:
     return EmbeddedPostgres(service.postgres).is_running() and postmaster(service.postgres).pid != killed.pid
 
 
-def test_the_first_films_are_waited_for_and_later_ones_are_embedded_behind_the_answers() -> None:
+def test_the_first_films_are_waited_for_and_later_ones_are_embedded_beside_the_answers() -> None:
     def coverage(service: Service) -> float:
         return float(service.ask("/stats").json()["coverage_percentage"])
 
@@ -220,11 +220,12 @@ def test_the_first_films_are_waited_for_and_later_ones_are_embedded_behind_the_a
         load(home, FILMS[:2])
         with serving(home / "data") as service:
             assert coverage(service) == 100
-            load(home, FILMS[2:])
-            assert coverage(service) == 50
+            load(home, FILMS[2:3])
+            eventually(lambda: coverage(service) == 100, "what comes meanwhile is not embedded")
             service.end(signal.SIGINT)
+        load(home, FILMS[3:])
         with serving(home / "data") as service:
-            eventually(lambda: coverage(service) == 100, "the scheduler embeds the others")
+            eventually(lambda: coverage(service) == 100, "what came before is not embedded")
             service.end(signal.SIGINT)
 
 

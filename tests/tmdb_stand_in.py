@@ -1,65 +1,57 @@
 """A stand-in for TMDB: the part of its v3 API that Marquee uses, over real HTTP, with faults on demand.
 
 By hand: `python -m tests.tmdb_stand_in --port 9999 [--films films.jsonl]`, and then
-`TMDB_BASE_URL=http://127.0.0.1:9999/3 TMDB_API_KEY=stand-in-key python movie_pipeline.py`.
+`TMDB_BASE_URL=http://127.0.0.1:9999/3 TMDB_EXPORT_URL=http://127.0.0.1:9999/p/exports TMDB_API_KEY=stand-in-key
+python movie_pipeline.py`.
 """
 
 import argparse
-import json
-import socket
+import datetime as dt
+import gzip
+import random
+import signal
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
 
-from backend.catalog.records import GENRE_IDS, parse_record
-from backend.catalog.sources import read_json_lines, read_starter
+import orjson
+
+from backend.catalog.sources import read_json_lines
+from tests.tmdb_faults import KINDS, Chance, Fault, Kind
+from tests.tmdb_films import (
+    CURATED,
+    Film,
+    Query,
+    detail,
+    discovered,
+    exported,
+    listed,
+    make_film,
+    numbered_films,
+    starter_films,
+)
+from tests.tmdb_http import Answer, Asked, Server, error
+
+__all__ = [
+    *("KEY", "KINDS", "TOKEN", "Asked", "Chance", "Fault", "Film", "TmdbStandIn", "make_film", "numbered_films"),
+    *("starter_films",),
+]
 
 KEY = "stand-in-key"
 TOKEN = "eyJhbGciOiJub25lIn0.eyJhdWQiOiJzdGFuZC1pbiJ9.signature"
 PAGE_SIZE = 20
-LISTED = (
-    *("id", "title", "original_title", "original_language", "overview", "genre_ids", "release_date"),
-    *("popularity", "vote_average", "vote_count", "adult", "video", "poster_path", "backdrop_path"),
-)
-"""What a film shows in a list."""
-
-Film = dict[str, Any]
-Query = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """An answer other than the right one."""
-
-    status: int = 500
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-    """None: an error as TMDB words it."""
-    drops: bool = False
-    """Close the connection without an answer."""
-    cut: bool = False
-    """Promise more bytes than come."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request as it came."""
-
-    path: str
-    query: Query
-    authorization: str | None
-    at: float
-    """Seconds on the monotonic clock."""
+CHANGES_SIZE = 100
+"""Films on a page of changes."""
+CHANGES_DAYS = 14
 
 
 class TmdbStandIn:
-    """A local TMDB with the films given; use it in a `with`."""
+    """A local TMDB with the films given; use it in a `with`.
+
+    What is done to `films`, or to one of them, counts from the next request on.
+    """
 
     def __init__(
         self, films: Iterable[Film] | None = None, *, port: int = 0, key: str = KEY, page_limit: int = 500
@@ -67,12 +59,30 @@ class TmdbStandIn:
         self.films = {film["id"]: film for film in (starter_films() if films is None else films)}
         self.keys = {"api_key": key, "bearer": TOKEN}
         self.page_limit = page_limit
+        self.rate: float | None = None
+        """Requests a second, above which it answers 429."""
+        self.chance = Chance(0)
+        """Faults for a share of all requests."""
+        self.slow = 0.5
+        """Seconds that a slow answer takes."""
+        self.skew = dt.timedelta()
+        """So much is its clock ahead."""
+        self.gone: set[int] = set()
+        """Films that its lists and exports still have, and that are not there."""
+        self.changed: dict[dt.date, list[int]] = defaultdict(list)
+        """By day the films that changed."""
+        self.lasting = False
+        """Nothing is done to the films any more, so that lists need not be sorted for each request."""
         self.ignored: set[str] = set()
         """Parameters that it takes no notice of."""
         self.requests: list[Asked] = []
+        self.refused = 0
+        """Requests above the rate."""
         self._faults: list[tuple[str, list[Fault], bool]] = []
+        self._lists: dict[str, list[Film]] = {}
+        self._recent: deque[float] = deque()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        self._server = Server(self, port)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
     def __enter__(self) -> Self:
@@ -80,6 +90,10 @@ class TmdbStandIn:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Be gone: nobody listens any more, and open connections end."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -88,6 +102,16 @@ class TmdbStandIn:
     def url(self) -> str:
         """What TMDB_BASE_URL is to be."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/3"
+
+    @property
+    def export_url(self) -> str:
+        """What TMDB_EXPORT_URL is to be."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/p/exports"
+
+    def change(self, film: int, day: dt.date, **fields: Any) -> None:
+        """Something of a film changes on a day."""
+        self.films[film] |= fields
+        self.changed[day].append(film)
 
     def fail(self, path: str, *faults: Fault, forever: bool = False) -> None:
         """Answer the next requests to paths that begin so with these; the last one again and again, if forever."""
@@ -98,6 +122,7 @@ class TmdbStandIn:
         """Answer rightly from now on."""
         with self._lock:
             self._faults.clear()
+            self.chance = Chance(0)
 
     def asked(self, path: str) -> list[Asked]:
         """The requests to paths that begin so."""
@@ -109,184 +134,149 @@ class TmdbStandIn:
         last = [request.path.rpartition("/")[2] for request in self.asked("/movie/")]
         return [int(word) for word in last if word.isdigit()]
 
-    def note(self, request: Asked) -> Fault | None:
+    def note(self, request: Asked) -> Fault | Kind | None:
         """Record a request; the fault that is its due."""
         with self._lock:
             self.requests.append(request)
+            if self._above_the_rate(request.at):
+                self.refused += 1
+                return "limit"
             for path, faults, forever in self._faults:
                 if faults and request.path.startswith(path):
                     return faults[0] if forever and len(faults) == 1 else faults.pop(0)
-        return None
+            return self.chance.draw(paged=request.query.get("page", "1") != "1")
 
-    def answer(self, request: Asked) -> tuple[int, Any]:
-        """Status and body, as TMDB would have it."""
+    def _above_the_rate(self, at: float) -> bool:
+        """Whether the last second has seen as many requests as are allowed."""
+        if self.rate is None or self.rate == float("inf"):
+            return False
+        while self._recent and self._recent[0] <= at - 1:
+            self._recent.popleft()
+        if len(self._recent) >= self.rate:
+            return True
+        self._recent.append(at)
+        return False
+
+    def answer(self, request: Asked) -> Answer:
+        """Status and body, as TMDB would have it; a body of bytes is a file."""
+        if request.path.startswith("/p/exports/"):
+            return self._export(request.path.rpartition("/")[2])
         bearer = f"Bearer {self.keys['bearer']}"
         if request.query.get("api_key") != self.keys["api_key"] and request.authorization != bearer:
             return error(401, 7, "Invalid API key: You must be granted a valid key.")
         query = {name: value for name, value in request.query.items() if name not in self.ignored}
-        if request.path == "/discover/movie":
-            return self._page(discovered(list(self.films.values()), query), query)
         name = request.path.removeprefix("/movie/")
+        if name == "changes":
+            return self._changes(query)
         if name in CURATED:
-            return self._page(CURATED[name](list(self.films.values())), query)
-        if name.isdigit() and int(name) in self.films:
-            return 200, detail(self.films[int(name)], query)
-        return error(404, 34, "The resource you requested could not be found.")
+            return self._page(self._list(name, CURATED[name]), query)
+        if name == "/discover/movie":
+            asked = {word: value for word, value in query.items() if word != "page"}
+            return self._page(self._list(str(asked), lambda films: discovered(films, query)), query)
+        film = self.films.get(int(name)) if name.isdecimal() else None
+        if film is None or film["id"] in self.gone:
+            return error(404, 34, "The resource you requested could not be found.")
+        return 200, detail(film, query)
 
-    def _page(self, films: list[Film], query: Query) -> tuple[int, Any]:
+    def _list(self, name: str, sort: Callable[[list[Film]], list[Film]]) -> list[Film]:
+        if not self.lasting:
+            return sort(list(self.films.values()))
+        if name not in self._lists:
+            self._lists[name] = sort(list(self.films.values()))
+        return self._lists[name]
+
+    def _page(self, films: list[Film], query: Query, *, size: int = PAGE_SIZE, show: Any = listed) -> Answer:
         number = query.get("page", "1")
         if not number.isdecimal() or not 1 <= int(number) <= self.page_limit:
             said = (
                 f"Invalid page: Pages start at 1 and max at {self.page_limit}. They are expected to be an integer."
             )
             return error(400, 22, said)
-        first = (int(number) - 1) * PAGE_SIZE
+        first = (int(number) - 1) * size
         return 200, {
             "page": int(number),
-            "results": [{name: film[name] for name in LISTED} for film in films[first : first + PAGE_SIZE]],
-            "total_pages": min(-(-len(films) // PAGE_SIZE), self.page_limit),
+            "results": [show(film) for film in films[first : first + size]],
+            "total_pages": min(-(-len(films) // size), self.page_limit),
             "total_results": len(films),
         }
 
+    def _changes(self, query: Query) -> Answer:
+        """What changed on the days from `start_date` to `end_date`, each film once."""
+        today = self.now().date()
+        try:
+            begin = dt.date.fromisoformat(query.get("start_date", str(today - dt.timedelta(days=1))))
+            end = dt.date.fromisoformat(query.get("end_date", str(today)))
+        except ValueError:
+            return error(400, 23, "Invalid date: Format needs to be YYYY-MM-DD.")
+        if (end - begin).days > CHANGES_DAYS:
+            return error(422, 20, "Invalid date range: Should be a range no longer than 14 days.")
+        days = [ids for day, ids in sorted(self.changed.items()) if begin <= day <= end]
+        found = [{"id": film, "adult": False} for film in dict.fromkeys(film for ids in days for film in ids)]
+        return self._page(found, query, size=CHANGES_SIZE, show=dict)
 
-def error(status: int, code: int, message: str) -> tuple[int, Any]:
-    """An error as TMDB words it."""
-    return status, {"success": False, "status_code": code, "status_message": message}
+    def _export(self, name: str) -> Answer:
+        """The ids as of a day that has been, one film a line."""
+        today = self.now().date()
+        published = {f"movie_ids_{today - dt.timedelta(days=back):%m_%d_%Y}.json.gz" for back in range(90)}
+        if name not in published:
+            return 403, b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"
+        films = self._list("export", lambda films: sorted(films, key=lambda film: film["id"]))
+        return 200, gzip.compress(b"".join(orjson.dumps(exported(film)) + b"\n" for film in films), 1)
 
-
-def discovered(films: list[Film], query: Query) -> list[Film]:
-    """The films that a query of /discover/movie names, sorted as it says."""
-    least, most = int(query.get("vote_count.gte", 0)), int(query.get("vote_count.lte", 10**9))
-    adult = query.get("include_adult") == "true"
-    found = [film for film in films if least <= film["vote_count"] <= most and (adult or not film["adult"])]
-    what, _, direction = query.get("sort_by", "popularity.desc").rpartition(".")
-    return sorted(found, key=lambda film: (film[what], film["id"]), reverse=direction == "desc")
-
-
-def _sorted_by(*names: str) -> Callable[[list[Film]], list[Film]]:
-    return lambda films: sorted(films, key=lambda film: tuple(film[name] for name in names), reverse=True)
-
-
-CURATED: dict[str, Callable[[list[Film]], list[Film]]] = {
-    "popular": _sorted_by("popularity", "id"),
-    "top_rated": _sorted_by("vote_average", "id"),
-    "now_playing": _sorted_by("release_date", "popularity", "id"),
-    "upcoming": _sorted_by("release_date", "id"),
-}
-
-
-def detail(film: Film, query: Query) -> Film:
-    """A film's details, with the parts that were asked for."""
-    appended = query.get("append_to_response", "").split(",")
-    parts = {"credits", "keywords"} - set(appended)
-    return {name: value for name, value in film.items() if name not in parts and name != "genre_ids"}
-
-
-def make_film(raw: Film) -> Film:
-    """A film as TMDB knows it, from TMDB-shaped facts; an overview is made up where there is none."""
-    record = parse_record(raw)
-    date = record.release_date.isoformat() if record.release_date else ""
-    return {
-        "adult": record.adult,
-        "backdrop_path": record.backdrop_path,
-        "belongs_to_collection": {"name": record.collection} if record.collection else None,
-        "budget": record.budget or 0,
-        "credits": {
-            "cast": [{"name": name, "order": order} for order, name in enumerate(record.actors)],
-            "crew": [{"name": name, "job": "Director"} for name in record.directors],
-        },
-        "genre_ids": [GENRE_IDS[name] for name in record.genres if name in GENRE_IDS],
-        "genres": [{"id": GENRE_IDS.get(name, 0), "name": name} for name in record.genres],
-        "id": record.id,
-        "imdb_id": record.imdb_id,
-        "keywords": {"keywords": [{"id": len(word), "name": word} for word in record.keywords]},
-        "original_language": record.original_language or "en",
-        "original_title": record.original_title or record.title,
-        "overview": record.overview or made_up_overview(record.title, record.genres, record.actors),
-        "popularity": record.popularity,
-        "poster_path": record.poster_path,
-        "release_date": date,
-        "revenue": record.revenue or 0,
-        "runtime": record.runtime or 0,
-        "status": record.status or "Released",
-        "tagline": record.tagline or "",
-        "title": record.title,
-        "video": False,
-        "vote_average": record.vote_average,
-        "vote_count": record.vote_count,
-    }
-
-
-def made_up_overview(title: str, genres: list[str], actors: list[str]) -> str:
-    """Some words about a film."""
-    kind = " and ".join(genres[:2]).lower() or "unusual"
-    who = " and ".join(actors[:2]) or "strangers"
-    return f"{title} is a {kind} story of {who}, told by the stand-in, in which nothing ends as it began."
-
-
-def starter_films() -> Iterator[Film]:
-    """The films of the starter catalogue, as TMDB would have them."""
-    return (make_film(raw | {"overview": None, "keywords": None}) for _, raw in read_starter())
-
-
-def numbered_films(total: int) -> list[Film]:
-    """Film 1, the best-known, to film `total`, each with a vote less, the last with 50."""
-    films = ({"id": n, "title": f"Film {n}", "vote_count": 50 + total - n, "genres": ["Drama"]} for n in count(1))
-    return [make_film(film) for film, _ in zip(films, range(total), strict=False)]
-
-
-def _handler(stand_in: TmdbStandIn) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_GET(self) -> None:
-            url = urlsplit(self.path)
-            path = url.path.removeprefix("/3")
-            bearer = self.headers.get("Authorization")
-            request = Asked(path, dict(parse_qsl(url.query)), bearer, time.monotonic())
-            fault = stand_in.note(request)
-            if fault is None:
-                status, body = stand_in.answer(request)
-                self.send(Fault(status, body=json.dumps(body).encode()))
-            elif fault.drops:
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
-            else:
-                self.send(fault)
-
-        def send(self, answer: Fault) -> None:
-            body = answer.body
-            if body is None:
-                body = json.dumps(error(answer.status, 11, "Internal error: Something went wrong.")[1]).encode()
-            self.send_response(answer.status)
-            self.send_header("Content-Type", "application/json;charset=utf-8")
-            self.send_header("Content-Length", str(len(body) + 100 * answer.cut))
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-            self.close_connection = self.close_connection or answer.cut
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    return Handler
+    def now(self) -> dt.datetime:
+        """What its clock says."""
+        return dt.datetime.now(dt.UTC) + self.skew
 
 
 def main() -> None:
-    """Serve until Ctrl-C."""
+    """Serve until Ctrl-C; what was asked for, and dealt, is said at the end."""
     parser = argparse.ArgumentParser(prog="python -m tests.tmdb_stand_in", description=__doc__)
     parser.add_argument("--port", type=int, default=9999)
     parser.add_argument("--films", type=Path, help="TMDB-shaped JSON lines; without, the starter catalogue")
+    parser.add_argument("--first", type=int, metavar="N", help="only the first N films")
+    parser.add_argument("--numbered", type=int, metavar="N", help="films 1 to N, made up")
+    parser.add_argument("--rate", type=float, metavar="R", help="answer 429 above R requests a second")
+    parser.add_argument("--faults", type=float, default=0, metavar="P", help="share of all requests that fail")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="in which of these ways (all)")
+    parser.add_argument("--seed", type=int, default=0, help="of what chance draws")
+    parser.add_argument("--slow", type=float, default=12, metavar="S", help="seconds that a slow answer takes")
+    parser.add_argument("--skew", type=float, default=0, metavar="S", help="seconds that its clock is ahead")
+    parser.add_argument("--gone", type=float, default=0, metavar="P", help="share of the films that are not there")
+    parser.add_argument("--changes", type=int, default=0, metavar="N", help="films that changed today")
     arguments = parser.parse_args()
-    films = map(make_film, (raw for _, raw in read_json_lines(arguments.films))) if arguments.films else None
-    with TmdbStandIn(films, port=arguments.port) as stand_in:
-        print(f"{len(stand_in.films):,} films at {stand_in.url}; the key is {KEY}, the token {TOKEN}", flush=True)
+    stand_in = _stand_in(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    with stand_in:
+        print(f"{len(stand_in.films):,} films at {stand_in.url}, ids at {stand_in.export_url}")
+        print(f"The key is {KEY}, the token {TOKEN}", flush=True)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
-            print()
+            seconds = stand_in.requests[-1].at - stand_in.requests[0].at if stand_in.requests else 0.0
+            asked = f"{len(stand_in.requests):,} requests ({len(stand_in.details()):,} of details)"
+            told = f"{asked} in {seconds:.1f} s, {stand_in.refused:,} above the rate"
+            print(f"{told}; faults: {dict(stand_in.chance.dealt)}")
+
+
+def _stand_in(arguments: argparse.Namespace) -> TmdbStandIn:
+    films: Iterable[Film] | None = None
+    if arguments.films:
+        films = map(make_film, (raw for _, raw in read_json_lines(arguments.films)))
+    elif arguments.numbered:
+        films = numbered_films(arguments.numbered)
+    stand_in = TmdbStandIn(films, port=arguments.port)
+    stand_in.films = dict(list(stand_in.films.items())[: arguments.first])
+    rng = random.Random(arguments.seed)
+    stand_in.gone = {film for film in stand_in.films if rng.random() < arguments.gone}
+    kinds = tuple(kind for kind in KINDS if kind in arguments.kinds.split(","))
+    stand_in.chance = Chance(arguments.faults, seed=arguments.seed, kinds=kinds)
+    stand_in.rate, stand_in.slow, stand_in.lasting = arguments.rate, arguments.slow, True
+    stand_in.skew = dt.timedelta(seconds=arguments.skew)
+    for film in list(stand_in.films)[: arguments.changes]:
+        overview = f"{stand_in.films[film]['overview']} Told anew."
+        stand_in.change(film, stand_in.now().date(), overview=overview)
+    return stand_in
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from backend.catalog.filters import Filters, MovieRef, genre_name
-from backend.catalog.records import IMDB_ID, MAX_INTEGER
+from backend.catalog.records import IMDB_ID
+from backend.catalog.values import MAX_INTEGER
 from backend.feedback.records import EARLIEST
 from backend.feedback.weights import Kind
 from backend.ml.answer import By, Request

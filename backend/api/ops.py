@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.orm import Session
@@ -12,11 +12,16 @@ from backend.api.problems import DOCUMENTED
 from backend.api.render import JSONBytes
 from backend.api.schemas import Live, Ready, Stats
 from backend.catalog.filters import NO_FILTERS
+from backend.catalog.progress import PROGRESS
+from backend.catalog.queue_store import find_position
+from backend.database import time_budget
 from backend.errors import SetupError
 from backend.feedback.store import counts
+from backend.ml.recommender import FAILURES, Layers
 from backend.ml.taste_store import find_active
 from backend.ml.vector_index import status
 from backend.operations.jobs import last_runs
+from backend.telemetry import show_ingest
 
 router = APIRouter(tags=["operations"])
 health = APIRouter(tags=["operations"], prefix="/health")
@@ -26,7 +31,7 @@ health = APIRouter(tags=["operations"], prefix="/health")
     "/stats",
     response_model=Stats,
     dependencies=[AskDatabase],
-    summary="The catalogue, its coverage, the people, the index, the jobs",
+    summary="The catalogue, its coverage, the people, the index, the jobs, how far a fetch from TMDB is",
 )
 def stats(recommender: Recommender, session: ReadSession) -> Response:
     feedback = counts(session)
@@ -39,7 +44,8 @@ def stats(recommender: Recommender, session: ReadSession) -> Response:
         recommender.database.get_stats()
         | people
         | {"index": status(session), "taste_version": find_active(session)}
-        | {"jobs": _last_outcomes(session), "layer": recommender.layer}
+        | {"jobs": _last_outcomes(session), "ingest": find_position(session, PROGRESS)}
+        | {"layer": recommender.layer}
     )
 
 
@@ -52,8 +58,20 @@ def _last_outcomes(session: Session) -> dict[str, dict[str, Any]]:
 
 
 @router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus metrics")
-def metrics() -> Response:
+def metrics(request: Request, session: ReadSession) -> Response:
+    show_ingest(_find_progress(request.app.state.layers, session))
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _find_progress(layers: Layers, session: Session) -> dict[str, Any] | None:
+    """How far a fetch is, where it can be asked; one who only looks at how things are leaves the breaker alone."""
+    if layers.breaker.is_open:
+        return None
+    try:
+        with time_budget(layers.config.budget):
+            return find_position(session, PROGRESS)
+    except FAILURES:
+        return None
 
 
 @health.get("/live", summary="The process answers")

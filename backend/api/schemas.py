@@ -87,6 +87,7 @@ class MovieDetail(MovieRow):
     revenue: int | None
     status: str | None
     backdrop_path: str | None
+    original_overview: str | None = Field(description="The overview in the language of the original title.")
 
 
 class MoviePage(BaseModel):
@@ -252,6 +253,17 @@ class JobRequested(BaseModel):
     outcome: Literal["queued"]
 
 
+class IngestProgress(BaseModel):
+    """How far a fetch from TMDB is, or how far the last one came."""
+
+    stored: int
+    failed: int
+    left: int = Field(description="Films that are still to be fetched.")
+    films_a_second: float
+    seconds_left: int | None = Field(description="At this rate, until none is left.")
+    at: dt.datetime = Field(description="When this was told: every two seconds while a fetch goes on.")
+
+
 class Stats(BaseModel):
     """The catalogue, its coverage, the people, the index, the jobs."""
 
@@ -266,6 +278,7 @@ class Stats(BaseModel):
     index: IndexState
     taste_version: str | None = Field(description="Of the item factors that recommendations come from.")
     jobs: dict[str, JobOutcome] = Field(description="The last run of each job that has run.")
+    ingest: IngestProgress | None = Field(description="Null where nothing was ever fetched from TMDB.")
     layer: Source = Field(description="The layer that answers.")
 
 

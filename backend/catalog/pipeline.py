@@ -1,39 +1,61 @@
 """Source to records to batches to table."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 from tqdm import tqdm
 
-from backend.catalog.arrivals import Arrival, arrivals
-from backend.catalog.listings import listings
+from backend.catalog.fetching import Fetcher
+from backend.catalog.planning import Planner, Wanted
+from backend.catalog.progress import Progress
+from backend.catalog.queue_store import RECORD_BYTES, forget_rejects, reject
 from backend.catalog.records import MovieRecord, UnusableRecordError, parse_record
 from backend.catalog.sources import Line, read_starter
-from backend.catalog.store import Upserted, is_empty, upsert
+from backend.catalog.store import is_empty, upsert
 from backend.catalog.summary import LoadSummary
 from backend.catalog.tmdb import TmdbClient
+from backend.catalog.values import as_text
 from backend.database import session_scope
 from backend.errors import TmdbError
 
 BATCH = 2500
 """More would save little, and hold more in memory."""
-FETCH_BATCH = 100
-"""Few films at a time, so that the best-known are there within seconds."""
 
 
-def load(lines: Iterable[Line], *, source: str) -> LoadSummary:
-    """Put films into the catalogue, a transaction a batch; what is not usable is counted and named."""
-    summary = LoadSummary()
-    records = _usable(lines, summary)
+@dataclass
+class _Batch:
+    """Some lines of a source."""
+
+    films: list[MovieRecord] = field(default_factory=list)
+    rejected: list[tuple[str, str, str]] = field(default_factory=list)
+    """What could not be used: the line, the reason, and what stood there."""
+
+    @property
+    def lines(self) -> int:
+        return len(self.films) + len(self.rejected)
+
+
+def load(lines: Iterable[Line], *, source: str, file: str | None = None) -> LoadSummary:
+    """Put films into the catalogue, a transaction a batch; what is not usable is counted and named.
+
+    With the name of the file it is also kept, instead of what an earlier load of that file has left.
+    """
+    summary, rest = LoadSummary(), iter(lines)
+    if file is not None:
+        with session_scope() as session:
+            forget_rejects(session, file)
     with tqdm(desc="films", unit=" films", unit_scale=True, mininterval=0.5, disable=None) as bar:
-        while batch := list(islice(records, BATCH)):
+        while (batch := _next_batch(rest)).lines:
             with session_scope() as session:
-                summary.upserted += upsert(session, batch, source=source)
-            bar.update(len(batch))
+                summary.upserted += upsert(session, batch.films, source=source)
+                if file is not None:
+                    for name, reason, record in batch.rejected:
+                        reject(session, file, name, reason, record)
+            for name, reason, _ in batch.rejected:
+                summary.fail(name, reason)
+            bar.update(len(batch.films))
     return summary
 
 
@@ -46,64 +68,37 @@ def load_starter_if_empty() -> LoadSummary | None:
 
 
 def fetch_catalogue(
-    client: TmdbClient, *, pages: int | None = None, on_batch: Callable[[], None] | None = None
+    client: TmdbClient, wanted: Wanted, *, on_stored: Callable[[], None] | None = None
 ) -> LoadSummary:
-    """Bring films from TMDB, the best-known first; with `pages`, so many of each curated list and nothing else.
+    """Bring films from TMDB, those that people wait for first, then the best-known.
 
-    Every batch is a transaction, after which `on_batch` is called while further films are being fetched. What was
-    fetched lately is not fetched again, so an interrupted run is taken up by the next. Where TMDB fails for good
-    after some films have come, the summary says so. Raises TmdbError where nothing at all could be had.
+    Whatever was asked for by an earlier run that was cut off is brought too, and nothing that it stored is fetched
+    again. `on_stored` is called after each transaction. Where TMDB fails for good after some films have come, the
+    summary says so. Raises TmdbError where nothing at all could be had.
     """
     summary = LoadSummary("failed")
     try:
-        _fetch(client, pages, summary, on_batch)
+        with Planner(client, summary) as planner, Progress(summary) as progress:
+            planner.begin(wanted, now=dt.datetime.now(dt.UTC))
+            for _ in Fetcher(client, planner, summary).run():
+                progress.moved()
+                if on_stored:
+                    on_stored()
     except TmdbError as error:
-        if not summary.upserted.total:
+        if not (summary.upserted.total or summary.dealt_with):
             raise
         summary.ended_by = error
-    if summary.failed and not summary.upserted.total:
+    summary.faults += client.faults
+    if summary.failed and not (summary.upserted.total or summary.dealt_with):
         raise TmdbError(f"No film could be fetched from TMDB; {summary.reasons[0]}")
     return summary
 
 
-def _fetch(
-    client: TmdbClient, pages: int | None, summary: LoadSummary, on_batch: Callable[[], None] | None
-) -> None:
-    bar: tqdm[Any]
-    # A failure within the first second is said without a bar.
-    bar = tqdm(desc="films", unit=" films", unit_scale=True, mininterval=0.5, delay=1, disable=None)
-    with bar, _threads(client.config.threads) as pool:
-        films = arrivals(client, listings(client, pages=pages), pool=pool, summary=summary)
-        while batch := list(islice(films, FETCH_BATCH)):
-            summary.upserted += _store(batch)
-            bar.update(summary.upserted.total - bar.n)
-            if on_batch:
-                on_batch()
-        bar.update(summary.upserted.total - bar.n)
-
-
-def _store(batch: Sequence[Arrival]) -> Upserted:
-    """Write detailed films and mere figures, in one transaction."""
-    detailed = [film.record for film in batch if film.is_detailed]
-    figures = [film.record for film in batch if not film.is_detailed]
-    with session_scope() as session:
-        done = upsert(session, detailed, source="tmdb", fetched_at=dt.datetime.now(dt.UTC))
-        return done + upsert(session, figures, source="tmdb")
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that leave undone, at the end, what they have not begun."""
-    pool = ThreadPoolExecutor(count, thread_name_prefix="tmdb")
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _usable(lines: Iterable[Line], summary: LoadSummary) -> Iterator[MovieRecord]:
-    for number, raw in lines:
+def _next_batch(lines: Iterator[Line]) -> _Batch:
+    batch = _Batch()
+    for number, raw in islice(lines, BATCH):
         try:
-            yield parse_record(raw)
+            batch.films.append(parse_record(raw))
         except UnusableRecordError as error:
-            summary.fail(f"line {number}", str(error))
+            batch.rejected.append((f"line {number}", str(error), as_text(raw)[:RECORD_BYTES]))
+    return batch

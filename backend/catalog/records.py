@@ -2,9 +2,11 @@
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from backend.catalog.values import FIRST_FILM, LAST_FILM, MAX_BIGINT, date, flag, line, number, prose, whole
 
 GENRES = {
     28: "Action",
@@ -31,14 +33,12 @@ GENRES = {
 
 GENRE_IDS = {name: number for number, name in GENRES.items()}
 
-MAX_INTEGER = 2**31 - 1
-MAX_BIGINT = 2**63 - 1
 ACTORS_KEPT = 10
 IMDB_ID = re.compile(r"tt[0-9]{7,10}")
-FIRST_FILM = 1870
-"""An earlier year is a mistake."""
 MOST_VOTES = 10**9
 """`quality` reckons with integers, and so with less than the type holds."""
+MOST_POPULAR = 10**6
+"""More is a mistake: TMDB's numbers end at some thousands."""
 
 
 class UnusableRecordError(ValueError):
@@ -73,42 +73,48 @@ class MovieRecord:
     adult: bool = False
     poster_path: str | None = None
     backdrop_path: str | None = None
+    original_overview: str | None = None
+    """In the film's own language."""
 
 
 def parse_record(raw: Any) -> MovieRecord:
     """A film from TMDB's JSON, detail or list form; names may stand bare or inside objects.
 
+    Where there is no overview in the language that was asked for, the one in the film's own stands in.
     Raises UnusableRecordError where id or title is missing or unusable.
     """
     if not isinstance(raw, Mapping):
         raise UnusableRecordError("not a JSON object")
-    date = _date(raw.get("release_date"))
-    imdb_id = _text(raw.get("imdb_id"))
+    released = _release_date(raw)
+    imdb_id = line(raw.get("imdb_id"))
+    language = line(raw.get("original_language"))
+    original_overview = prose(raw.get("original_overview")) or _overview_in(raw, language)
     return MovieRecord(
         id=_identifier(raw.get("id")),
         title=_title(raw),
         imdb_id=imdb_id if imdb_id and IMDB_ID.fullmatch(imdb_id) else None,
-        original_title=_text(raw.get("original_title")),
-        original_language=_text(raw.get("original_language")),
-        overview=_text(raw.get("overview")),
-        tagline=_text(raw.get("tagline")),
+        original_title=line(raw.get("original_title")),
+        original_language=language,
+        overview=prose(raw.get("overview")) or original_overview or _overview_in(raw, "en"),
+        tagline=prose(raw.get("tagline")),
         genres=_genres(raw),
         keywords=_names(raw.get("keywords"), inside="keywords"),
         directors=_directors(raw),
         actors=_actors(raw),
         collection=_name(raw.get("belongs_to_collection") or raw.get("collection")),
-        release_date=date,
-        release_year=date.year if date else _whole(raw.get("release_year"), low=FIRST_FILM, high=9999),
-        runtime=_whole(raw.get("runtime"), low=1),
-        budget=_whole(raw.get("budget"), low=1, high=MAX_BIGINT),
-        revenue=_whole(raw.get("revenue"), low=1, high=MAX_BIGINT),
-        popularity=_number(raw.get("popularity")),
-        vote_average=min(_number(raw.get("vote_average")), 10.0),
-        vote_count=_whole(raw.get("vote_count"), low=0, high=MOST_VOTES) or 0,
-        status=_text(raw.get("status")),
-        adult=str(raw.get("adult")).lower() == "true",
-        poster_path=_text(raw.get("poster_path")),
-        backdrop_path=_text(raw.get("backdrop_path")),
+        release_date=released,
+        release_year=released.year if released else whole(raw.get("release_year"), low=FIRST_FILM, high=LAST_FILM),
+        runtime=whole(raw.get("runtime"), low=1),
+        budget=whole(raw.get("budget"), low=1, high=MAX_BIGINT),
+        revenue=whole(raw.get("revenue"), low=1, high=MAX_BIGINT),
+        popularity=number(raw.get("popularity"), high=MOST_POPULAR),
+        vote_average=min(number(raw.get("vote_average")), 10.0),
+        vote_count=whole(raw.get("vote_count"), low=0, high=MOST_VOTES) or 0,
+        status=line(raw.get("status")),
+        adult=flag(raw.get("adult")),
+        poster_path=line(raw.get("poster_path")),
+        backdrop_path=line(raw.get("backdrop_path")),
+        original_overview=original_overview,
     )
 
 
@@ -124,60 +130,48 @@ def figures(record: MovieRecord) -> MovieRecord:
 
 
 def _identifier(value: Any) -> int:
-    number = _whole(value, low=1)
-    if number is None or (isinstance(value, float) and value != number):
+    found = whole(value, low=1)
+    if found is None or (isinstance(value, float) and value != found):
         raise UnusableRecordError("id is missing or not a TMDB id")
-    return number
+    return found
 
 
 def _title(raw: Mapping[str, Any]) -> str:
-    title = _text(raw.get("title")) or _text(raw.get("original_title"))
+    title = line(raw.get("title")) or line(raw.get("original_title"))
     if title is None:
         raise UnusableRecordError("title is missing")
     return title
 
 
-def _text(value: Any) -> str | None:
-    """Text without surrounding space; PostgreSQL can't store a NUL or a lone surrogate."""
-    if not isinstance(value, str):
-        return None
-    return value.replace("\0", "").encode("utf-8", "ignore").decode().strip() or None
+def _release_date(raw: Mapping[str, Any]) -> dt.date | None:
+    """The date of release, else the first of those in single countries."""
+    return date(raw.get("release_date")) or min(_dates_of_countries(raw), default=None)
 
 
-def _whole(value: Any, *, low: int, high: int = MAX_INTEGER) -> int | None:
-    """A whole number within bounds, else None: TMDB writes 0 for unknown."""
-    if isinstance(value, bool):
-        return None
-    try:
-        number = int(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if low <= number <= high else None
+def _dates_of_countries(raw: Mapping[str, Any]) -> Iterator[dt.date]:
+    for country in _objects(raw.get("release_dates"), "results"):
+        for release in _objects(country, "release_dates"):
+            if day := date(release.get("release_date")):
+                yield day
 
 
-def _number(value: Any) -> float:
-    """A finite number from 0 up; anything else counts as 0."""
-    if isinstance(value, bool):
-        return 0.0
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return 0.0
-    return number if 0 <= number < float("inf") else 0.0
+def _overview_in(raw: Mapping[str, Any], language: str | None) -> str | None:
+    """A film's overview in a language, where translations came along."""
+    for translation in _objects(raw.get("translations"), "translations"):
+        data = translation.get("data") if translation.get("iso_639_1") == language else None
+        if isinstance(data, Mapping) and (overview := prose(data.get("overview"))):
+            return overview
+    return None
 
 
-def _date(value: Any) -> dt.date | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        date = dt.date.fromisoformat(value[:10])
-    except ValueError:
-        return None
-    return date if date.year >= FIRST_FILM else None
+def _objects(value: Any, inside: str) -> list[Mapping[str, Any]]:
+    """The objects of the list that stands under a key."""
+    found = value.get(inside) if isinstance(value, Mapping) else None
+    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
 
 
 def _name(value: Any) -> str | None:
-    return _text(value.get("name") if isinstance(value, Mapping) else value)
+    return line(value.get("name") if isinstance(value, Mapping) else value)
 
 
 def _names(value: Any, *, inside: str = "") -> list[str]:
@@ -195,20 +189,14 @@ def _genres(raw: Mapping[str, Any]) -> list[str]:
     ids = raw.get("genre_ids")
     if names or not isinstance(ids, list):
         return names
-    known = [GENRES[number] for number in ids if isinstance(number, int) and number in GENRES]
+    known = [GENRES[id] for id in ids if isinstance(id, int) and id in GENRES]
     return list(dict.fromkeys(known))
 
 
-def _credits(raw: Mapping[str, Any], part: str) -> list[Any]:
-    credits = raw.get("credits")
-    people = credits.get(part) if isinstance(credits, Mapping) else None
-    return people if isinstance(people, list) else []
-
-
 def _directors(raw: Mapping[str, Any]) -> list[str]:
-    crew = [p for p in _credits(raw, "crew") if isinstance(p, Mapping) and p.get("job") == "Director"]
+    crew = [person for person in _objects(raw.get("credits"), "crew") if person.get("job") == "Director"]
     return _names(raw.get("directors")) or _names(crew)
 
 
 def _actors(raw: Mapping[str, Any]) -> list[str]:
-    return (_names(raw.get("cast")) or _names(_credits(raw, "cast")))[:ACTORS_KEPT]
+    return (_names(raw.get("cast")) or _names(raw.get("credits"), inside="cast"))[:ACTORS_KEPT]

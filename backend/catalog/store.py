@@ -48,6 +48,7 @@ DETAIL_COLUMNS = (
     Movie.revenue,
     Movie.status,
     Movie.backdrop_path,
+    Movie.original_overview,
 )
 
 
@@ -75,7 +76,7 @@ def upsert(
 
     Of several records of one film the last counts. With `fetched_at`, the films' details were fetched from TMDB
     then: every row takes that, and a row that differs in nothing else counts as unchanged and keeps its
-    `updated_at`.
+    `updated_at`. A film that was hidden is shown again, unless only its figures came from TMDB.
     """
     if not records:
         return Upserted()
@@ -91,8 +92,12 @@ def upsert(
 
 
 def find_fetched(session: Session, ids: Sequence[int], *, since: dt.datetime) -> dict[int, int]:
-    """Those of the films whose details were fetched after that moment, with their number of votes."""
-    statement = select(Movie.id, Movie.vote_count).where(Movie.id.in_(ids), Movie.fetched_at > since)
+    """Those of the films whose details were fetched after that moment, with their number of votes.
+
+    Not those that are hidden: whoever hears of one again asks for it again.
+    """
+    fresh = (Movie.fetched_at > since, not_(Movie.hidden))
+    statement = select(Movie.id, Movie.vote_count).where(Movie.id.in_(ids), *fresh)
     return {row.id: row.vote_count for row in session.execute(statement)}
 
 
@@ -113,7 +118,7 @@ def movie_is_not(ref: MovieRef) -> ColumnElement[bool]:
 
 def visible(*, include_adult: bool) -> ColumnElement[bool]:
     """The condition that a film may stand in an answer."""
-    return true() if include_adult else not_(Movie.adult)
+    return not_(Movie.hidden) if include_adult else and_(not_(Movie.adult), not_(Movie.hidden))
 
 
 def filter_conditions(filters: Filters) -> ColumnElement[bool]:
@@ -137,11 +142,16 @@ def filter_conditions(filters: Filters) -> ColumnElement[bool]:
 
 
 def find_refs(session: Session, refs: Sequence[MovieRef]) -> dict[MovieRef, int]:
-    """The TMDB id of each film that is known, by the name it was asked for."""
+    """The TMDB id of each film that is known, by the name it was asked for.
+
+    Of two films with one IMDb id, as after TMDB merged them, it is the one that is shown.
+    """
     ids = [ref for ref in refs if isinstance(ref, int)]
     imdb_ids = [ref for ref in refs if isinstance(ref, str)]
     rows = session.execute(
-        select(Movie.id, Movie.imdb_id).where(or_(Movie.id.in_(ids), Movie.imdb_id.in_(imdb_ids)))
+        select(Movie.id, Movie.imdb_id)
+        .where(or_(Movie.id.in_(ids), Movie.imdb_id.in_(imdb_ids)))
+        .order_by(Movie.hidden.desc(), Movie.id)
     ).all()
     by_ref: dict[MovieRef, int] = {row.id: row.id for row in rows}
     by_ref |= {row.imdb_id: row.id for row in rows if row.imdb_id}
@@ -213,8 +223,24 @@ class PendingText:
     text: str
 
 
+def find_changed_texts(session: Session, *, limit: int) -> dict[int, bool]:
+    """Films whose text is not what their embedding was made from, and of each whether it never had one.
+
+    Told by an index that has no others: asked at every change, it is too often to read the whole catalogue.
+    """
+    is_new = Movie.embedding_hash.is_(None).label("is_new")
+    statement = select(Movie.id, is_new).where(Movie.embedding_hash.is_distinct_from(Movie.text_hash))
+    # In an order that no other index has.
+    return {row.id: row.is_new for row in session.execute(statement.order_by(Movie.text_hash).limit(limit))}
+
+
 def claim_pending(
-    session: Session, *, model: str, limit: int, after: PendingText | None = None
+    session: Session,
+    *,
+    model: str,
+    limit: int,
+    after: PendingText | None = None,
+    among: Sequence[int] | None = None,
 ) -> list[PendingText]:
     """Lock the next films that wait, best-known first; those that another process holds are passed over.
 
@@ -224,6 +250,8 @@ def claim_pending(
     statement = statement.where(_pending(model)).order_by(Movie.vote_count.desc(), Movie.id.desc()).limit(limit)
     if after is not None:
         statement = statement.where(tuple_(Movie.vote_count, Movie.id) < (after.vote_count, after.id))
+    if among is not None:
+        statement = statement.where(Movie.id.in_(among))
     rows = session.execute(statement.with_for_update(skip_locked=True, key_share=True))
     return [PendingText(row.id, row.vote_count, row.text) for row in rows]
 
@@ -270,9 +298,10 @@ def _upsert_sql() -> str:
         "vote_count": "coalesce(nullif(excluded.vote_count, 0), m.vote_count)",
     }
     values = {name: kept.get(name, f"coalesce(excluded.{name}, m.{name})") for name in COLUMNS}
-    differs = (
-        f"(m.{', m.'.join(values)}, m.source) IS DISTINCT FROM ({', '.join(values.values())}, excluded.source)"
-    )
+    # Hidden is only what came from TMDB; figures alone do not say that its details may be shown.
+    hidden = "m.hidden AND excluded.source = 'tmdb' AND excluded.fetched_at IS NULL"
+    before = f"m.{', m.'.join(values)}, m.source, m.hidden"
+    differs = f"({before}) IS DISTINCT FROM ({', '.join(values.values())}, excluded.source, {hidden})"
     # What does not differ is left out before the conflict, which would lock its row and run its triggers. Looked
     # up film by film: as a join, without statistics of the stage, it might come to read the whole catalogue.
     # In the order of ids, so that loads which meet wait for one another, and never both.
@@ -285,7 +314,8 @@ def _upsert_sql() -> str:
         ORDER BY id
         ON CONFLICT (id) DO UPDATE
         SET {", ".join(f"{name} = {value}" for name, value in values.items() if name != "id")},
-            source = excluded.source, fetched_at = coalesce(excluded.fetched_at, m.fetched_at), updated_at = now()
+            source = excluded.source, fetched_at = coalesce(excluded.fetched_at, m.fetched_at), hidden = {hidden},
+            updated_at = now()
         WHERE {differs}
         RETURNING (xmax = 0)::integer
     """  # noqa: S608 - built of column names only
@@ -298,9 +328,10 @@ _UPSERT = text(_upsert_sql())
 # At once, and not with the transaction, in which there may be another batch.
 _UNSTAGE = text("DROP TABLE arriving")
 
+# Hidden once more: it may have been hidden since it was compared.
 _MARK_FETCHED = text("""
-    UPDATE movies SET fetched_at = :fetched_at
-    WHERE id = ANY(CAST(:ids AS integer[])) AND fetched_at IS DISTINCT FROM :fetched_at
+    UPDATE movies SET fetched_at = :fetched_at, hidden = false
+    WHERE id = ANY(CAST(:ids AS integer[])) AND (fetched_at IS DISTINCT FROM :fetched_at OR hidden)
 """)
 
 _SAVE_EMBEDDINGS = text("""

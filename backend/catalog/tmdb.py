@@ -9,23 +9,24 @@ import logging
 import random
 import re
 import threading
-from contextlib import suppress
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import InvalidHeader
-from urllib3.util import Retry
 
+from backend.catalog.paced_http import PacedAdapter
+from backend.catalog.tmdb_answers import JsonObject, broke_off, json_object, passing_error, pause
 from backend.catalog.token_bucket import TokenBucket
 from backend.config import Settings
-from backend.errors import TmdbError, TmdbKeyError, TmdbNotFoundError, TmdbUnreachableError
+from backend.errors import TmdbError, TmdbKeyError, TmdbUnreachableError
 
-JsonObject = dict[str, Any]
-DETAIL_PARTS = "credits,keywords"
+DETAIL_PARTS = "credits,keywords,release_dates"
 """What comes with a film's details in the same request."""
+TRANSLATED_PARTS = f"{DETAIL_PARTS},translations"
+"""The same in a language, with the film's own for what is not translated."""
+Parameters = dict[str, str | int]
 LOGGERS_OF_ADDRESSES = ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry")
 
 
@@ -36,6 +37,8 @@ class TmdbConfig:
     key: str = field(repr=False)
     """A key (v3) or a read access token (v4)."""
     base_url: str = "https://api.themoviedb.org/3"
+    language: str | None = None
+    """Of titles and overviews; None: English."""
     rate: float = 40
     """Requests a second, all threads together."""
     threads: int = 12
@@ -61,7 +64,8 @@ class TmdbConfig:
         if settings.tmdb_api_key is None:
             raise TmdbKeyError
         key = settings.tmdb_api_key.get_secret_value().strip()
-        return cls(key=key, base_url=settings.tmdb_base_url.rstrip("/"), rate=settings.tmdb_rate)
+        base_url, language = settings.tmdb_base_url.rstrip("/"), settings.tmdb_language
+        return cls(key=key, base_url=base_url, language=language, rate=settings.tmdb_rate)
 
 
 class TmdbClient:
@@ -69,12 +73,15 @@ class TmdbClient:
 
     def __init__(self, config: TmdbConfig, *, rng: random.Random | None = None) -> None:
         self.config = config
+        self.faults: Counter[str] = Counter()
+        """What went wrong so far, by its kind, whether or not it passed."""
         self._rng = rng or random.Random()
         self._bucket = TokenBucket(config.rate)
         self._auth = _Key(config.key)
-        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=config.threads + 1)
+        self._adapter = PacedAdapter(self._wait_for_turn, connections=config.threads + 1)
         self._sessions = threading.local()
         self._closed = threading.Event()
+        self._counting = threading.Lock()
         for name in LOGGERS_OF_ADDRESSES:
             logging.getLogger(name).addFilter(_without_key)
 
@@ -89,31 +96,45 @@ class TmdbClient:
         self._closed.set()
         self._adapter.close()
 
-    def fetch_page(self, path: str, number: int, **parameters: str | int) -> JsonObject:
-        """A page of a list. Raises TmdbError."""
-        return self._fetch(path, {**parameters, "page": number})
+    def fetch_page(
+        self, path: str, number: int, *, unlike: list[Any] | None = None, **parameters: str | int
+    ) -> JsonObject:
+        """A page of a list, whose results are not those of the page before over again. Raises TmdbError."""
+        parameters |= {**self._language(), "page": number}
+        return self._fetch(path, parameters, _Right(page=number, unlike=(unlike or None) if number > 1 else None))
 
     def fetch_movie(self, movie_id: int) -> JsonObject:
-        """A film with its credits and keywords. Raises TmdbError; TmdbNotFoundError where it is gone."""
-        return self._fetch(f"/movie/{movie_id}", {"append_to_response": DETAIL_PARTS})
+        """A film with all that is used of it, in one request.
 
-    def _fetch(self, path: str, parameters: dict[str, str | int]) -> JsonObject:
+        Raises TmdbError; TmdbNotFoundError where it is gone.
+        """
+        parts = TRANSLATED_PARTS if self.config.language else DETAIL_PARTS
+        return self._fetch(f"/movie/{movie_id}", {**self._language(), "append_to_response": parts}, _Right())
+
+    def _language(self) -> dict[str, str | int]:
+        """Asked of lists too: what these say of a known film is stored with its title."""
+        return {"language": self.config.language} if self.config.language else {}
+
+    def _fetch(self, path: str, parameters: Parameters, right: "_Right") -> JsonObject:
         error = TmdbError()
         for attempt in range(self.config.tries):
             self._wait(self._rng.uniform(0, self.config.backoff * 2 ** (attempt - 1)) if attempt else 0)
-            while seconds := self._bucket.take():
-                self._wait(seconds)
-            answer = self._ask(path, parameters)
+            answer = self._ask(path, parameters, right)
             if not isinstance(answer, TmdbError):
                 return answer
             error = answer
         raise error
 
+    def _wait_for_turn(self) -> None:
+        self._wait(0)
+        while seconds := self._bucket.take():
+            self._wait(seconds)
+
     def _wait(self, seconds: float) -> None:
         if self._closed.wait(seconds):
             raise TmdbUnreachableError("The connection to TMDB has been closed.")
 
-    def _ask(self, path: str, parameters: dict[str, str | int]) -> JsonObject | TmdbError:
+    def _ask(self, path: str, parameters: Parameters, right: "_Right") -> JsonObject | TmdbError:
         """The answer, or an error that may pass; an error that will not is raised."""
         try:
             response = self._session().get(
@@ -122,11 +143,34 @@ class TmdbClient:
         except requests.RequestException as error:
             # Its text holds the address, and so perhaps the key: only its kind is told.
             kind = type(error).__name__
+            self._count(kind)
+            if broke_off(error):
+                return TmdbError(f"TMDB's answer to {path} broke off ({kind}).")
             return TmdbUnreachableError(f"TMDB can't be reached at {self.config.base_url} ({kind}).")
         if response.ok:
-            return _json_object(response) or TmdbError(f"TMDB's answer to {path} is not a JSON object.")
+            return self._checked(response, path, right)
         self._heed_retry_after(response)
-        return _passing_error(response, path)
+        failure = passing_error(response, path)
+        self._count(f"HTTP {response.status_code}")
+        return failure
+
+    def _checked(self, response: requests.Response, path: str, right: "_Right") -> JsonObject | TmdbError:
+        """What an answer says, if it is what was asked for."""
+        answer = json_object(response)
+        if not answer or answer.get("success") is False:
+            self._count("no JSON object")
+            return TmdbError(f"TMDB's answer to {path} is not a JSON object.")
+        if not right.holds(answer):
+            self._count("another page")
+            return TmdbError(f"TMDB answered with another page of {path}.")
+        if "json" not in response.headers.get("Content-Type", "json"):
+            # It is what it should be, whatever it is called on the way.
+            self._count("another content type")
+        return answer
+
+    def _count(self, fault: str) -> None:
+        with self._counting:
+            self.faults[fault] += 1
 
     def _session(self) -> requests.Session:
         """The session of this thread; connections are shared by all."""
@@ -142,12 +186,25 @@ class TmdbClient:
 
     def _heed_retry_after(self, response: requests.Response) -> None:
         """Where TMDB asks for a pause, no thread asks it anything."""
-        seconds = 0.0
-        with suppress(InvalidHeader, OverflowError):
-            seconds = Retry().parse_retry_after(response.headers.get("Retry-After", "0"))
+        seconds = pause(response.headers)
         if seconds > self.config.longest_wait:
             raise TmdbUnreachableError(f"TMDB asks to be left alone for {seconds:,.0f} s; run this again later.")
         self._bucket.hold(seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Right:
+    """By what an answer is known to be the one that was asked for."""
+
+    page: int | None = None
+    unlike: list[Any] | None = None
+    """The results of the page before."""
+
+    def holds(self, answer: JsonObject) -> bool:
+        """Whether it is."""
+        return answer.get("page", self.page) == self.page and (
+            self.unlike is None or answer.get("results") != self.unlike
+        )
 
 
 class _Key(AuthBase):
@@ -163,32 +220,6 @@ class _Key(AuthBase):
         else:
             request.prepare_url(request.url, {"api_key": self._key})
         return request
-
-
-def _passing_error(response: requests.Response, path: str) -> TmdbError:
-    """What an answer without success means, where it may pass; raises what will not."""
-    status, said = response.status_code, _message(response)
-    if status == 401:
-        raise TmdbKeyError(f"TMDB refuses the key{said}: see TMDB_API_KEY.")
-    if status == 404:
-        raise TmdbNotFoundError(f"TMDB has no {path}{said}.")
-    error = TmdbError(f"TMDB answered {status} to {path}{said}.")
-    if status != 429 and status < 500:
-        raise error
-    return error
-
-
-def _message(response: requests.Response) -> str:
-    """What TMDB says of an error, in brackets."""
-    said = (_json_object(response) or {}).get("status_message")
-    return f" ({said.strip().rstrip('.')[:200]})" if isinstance(said, str) else ""
-
-
-def _json_object(response: requests.Response) -> JsonObject | None:
-    with suppress(ValueError, RecursionError):
-        body = response.json()
-        return body if isinstance(body, dict) else None
-    return None
 
 
 def _without_key(record: logging.LogRecord) -> bool:

@@ -19,7 +19,7 @@ from backend.ml.film_table import Indexes, quality
 from backend.ml.people_store import ACT, KIND_NUMBER, Acts
 
 Film = Mapping[str, Any]
-"""A film with the columns of a detail, adult and quality."""
+"""A film with the columns of a detail, adult, hidden and quality."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +117,7 @@ def read_people(folder: Path, films: Sequence[MovieRecord]) -> tuple[Acts, ...]:
 
 def as_film(record: MovieRecord) -> Film:
     """A film as rows of `movies` are read."""
-    return asdict(record) | {"quality": quality(record.vote_average, record.vote_count)}
+    return asdict(record) | {"hidden": False, "quality": quality(record.vote_average, record.vote_count)}
 
 
 def _as_acts(rated: Mapping[int, NewInteraction]) -> Acts:

@@ -16,9 +16,11 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     column,
     false,
     func,
+    not_,
     null,
     select,
     text,
@@ -27,7 +29,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB, REAL, Insert, insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from backend.feedback.records import Counts, Export, Film, HistoryItem, NewInteraction, Recorded
 from backend.feedback.weights import Kind
@@ -209,9 +211,9 @@ def everything_statement(user_id: str) -> CompoundSelect[Any]:
         select(
             Interaction.movie_id,
             Movie.imdb_id,
-            Movie.title,
+            _shown(Movie.title),
             Movie.release_year,
-            Movie.poster_path,
+            _shown(Movie.poster_path),
             *_details(Interaction),
             false().label("pending"),
         )
@@ -228,6 +230,11 @@ def everything_statement(user_id: str) -> CompoundSelect[Any]:
         true(),
     ).join_from(PendingInteraction, User, User.id == PendingInteraction.user_id)
     return union_all(*(part.where(User.external_id == user_id) for part in (settled, waiting)))
+
+
+def _shown(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+    """What may not be shown of a film is not named to those who did something with it either."""
+    return case((not_(Movie.hidden), column)).label(column.key)
 
 
 def _details(model: type[Interaction] | type[PendingInteraction]) -> list[ColumnElement[Any]]:

@@ -10,17 +10,11 @@ from backend.migrations.versions import r0003_item_factors as r0003
 from backend.migrations.versions import r0006_index_history as r0006
 from backend.migrations.versions import r0007_shown_films as r0007
 from backend.migrations.versions import r0009_cached_plans as r0009
+from backend.migrations.versions import r0010_fetching as r0010
 
 MAKERS = (
-    r0001.TABLES,
-    r0001.INDEXES,
-    r0002.TABLES,
-    r0002.INDEXES,
-    r0003.TABLES,
-    r0003.INDEXES,
-    r0006.TABLES,
-    r0007.INDEXES,
-    r0009.INDEXES,
+    *(r0001.TABLES, r0001.INDEXES, r0002.TABLES, r0002.INDEXES, r0003.TABLES, r0003.INDEXES),
+    *(r0006.TABLES, r0007.INDEXES, r0009.INDEXES, r0010.TABLES, r0010.INDEXES),
 )
 """What makes tables and indexes, in order, where they are not there yet."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.catalog.filters import Filters, MovieRef
-from backend.errors import MovieNotFoundError
+from backend.errors import MovieNotFoundError, MovieNotShownError
 from backend.feedback.weights import KINDS, interaction_weight
 from backend.ml.answer import (
     LIST_END,
@@ -287,12 +287,16 @@ class ArrayRecommender:
     def _facts(self, film: int) -> dict[str, Any]:
         # Not by `_get`: it may be a film that stands in no list.
         (place,) = self.films.indexes_of(np.array([film]))
-        return self.films.details(int(place))
+        return self.films.details(int(place)) | {"hidden": self.films.columns["hidden"][place]}
 
     def _get(self, ref: MovieRef) -> int:
         index = self.films.find(ref)
-        if index is None or (self.films.columns["adult"][index] and not self.include_adult):
-            raise MovieNotFoundError(f"There is no film {ref} in the catalogue.", field="movie_id")
+        message = f"There is no film {ref} in the catalogue."
+        if index is None:
+            raise MovieNotFoundError(message, field="movie_id")
+        about = self.films.columns[index]
+        if about["hidden"] or (about["adult"] and not self.include_adult):
+            raise MovieNotShownError(message, field="movie_id")
         return index
 
     def _lets(self, filters: Filters, film: int) -> bool:

@@ -48,7 +48,7 @@ def fingerprint(session: Session, *, model: str) -> dict[str, Any]:
 def stream_films(session: Session, *, model: str, ids: Sequence[int] | None = None) -> Iterator[Mapping[str, Any]]:
     """Films in the order of ids, each with its vector in pgvector's binary form where it is this model's."""
     vector = case((Movie.embedding_model == model, func.vector_send(Movie.embedding))).label("vector")
-    statement = select(*DETAIL_COLUMNS, Movie.adult, Movie.quality, vector).order_by(Movie.id)
+    statement = select(*DETAIL_COLUMNS, Movie.adult, Movie.hidden, Movie.quality, vector).order_by(Movie.id)
     if ids is not None:
         statement = statement.where(Movie.id.in_(ids))
     for row in session.execute(statement, execution_options={"yield_per": AT_ONCE}).mappings():

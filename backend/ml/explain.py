@@ -36,12 +36,13 @@ class Contributions:
     """The films of the person that bring most, by id, each with its share, the largest first."""
 
     def reasons(self, facts: Facts) -> Rows:
-        """Their shares add up to the score."""
+        """Their shares add up to the score; a film that is hidden is not named, but among the others."""
+        named = {film: share for film, share in self.liked.items() if not facts(film)["hidden"]}
         rows: Rows = [
             {"kind": "liked", "id": film, "title": facts(film)["title"], "share": share}
-            for film, share in self.liked.items()
+            for film, share in named.items()
         ]
-        rest = self.score - sum(self.liked.values())
+        rest = self.score - sum(named.values())
         if abs(rest - self.start) <= abs(self.score) * 1e-6:
             return [*rows, {"kind": "popular", "share": rest}]
         return [*rows, {"kind": "others", "share": rest - self.start}, {"kind": "popular", "share": self.start}]
@@ -86,8 +87,9 @@ def explain_by_taste(rows: Rows, made_of: Mapping[int, Contributions], facts: Fa
         if found := made_of.get(row["id"]):
             row["score_parts"] = found.blocks
             row["why"] = found.reasons(facts)
-            if found.liked:
-                row["why"] += shared_with(facts(next(iter(found.liked))), facts(row["id"]))
+            first = row["why"][0]
+            if first["kind"] == "liked":
+                row["why"] += shared_with(facts(first["id"]), facts(row["id"]))
 
 
 def shared_facts(seed: Mapping[str, Any], film: Mapping[str, Any]) -> Rows:

@@ -38,6 +38,7 @@ COLUMNS = np.dtype(
         ("genres", "u8"),
         ("collection", "u8"),
         ("adult", "?"),
+        ("hidden", "?"),
         ("quality", "f4"),
         ("begin", "i8"),
         ("end", "i8"),
@@ -65,7 +66,10 @@ class FilmTable:
 
     @classmethod
     def of(cls, films: Iterable[Mapping[str, Any]]) -> "FilmTable":
-        """A table in memory of films in the order of ids, each with the columns of a detail, adult and quality."""
+        """A table in memory of films in the order of ids.
+
+        Each comes with the columns of a detail, adult, hidden and quality.
+        """
         rows = BytesIO()
         columns, genres = _collect(films, rows)
         written = rows.getvalue()
@@ -95,14 +99,15 @@ class FilmTable:
         return len(self.ids)
 
     def find(self, ref: MovieRef) -> int | None:
-        """The index of a film, by TMDB or IMDb id."""
+        """The index of a film, by TMDB or IMDb id; of two with one IMDb id, that of the one shown."""
         places = self._places(ref)
-        return int(places[0]) if len(places) else None
+        shown = places[~self.columns["hidden"][places]]
+        return int((shown if len(shown) else places)[0]) if len(places) else None
 
     def allowed(self, filters: Filters, *, include_adult: bool) -> Bools:
         """Which films the filters let through, as `catalog.store.filter_conditions` has it."""
         columns = self.columns
-        chosen = np.ones(len(self), dtype=bool) if include_adult else ~columns["adult"]
+        chosen: Bools = ~columns["hidden"] if include_adult else ~(columns["adult"] | columns["hidden"])
         bounds = (
             (filters.year_min, filters.year_max, "year"),
             (filters.runtime_min, filters.runtime_max, "runtime"),
@@ -222,6 +227,7 @@ def _collect(films: Iterable[Mapping[str, Any]], rows: BinaryIO) -> tuple[NDArra
                 sum(1 << genres.index(name) for name in set(film["genres"]) if name in genres),
                 _digest(film["collection"]),
                 film["adult"],
+                film["hidden"],
                 film["quality"],
                 begin,
                 end,

@@ -183,7 +183,7 @@ _FILMS = text(f"""
                           WHEN EXISTS (SELECT FROM traffic) THEN t.weight
                           ELSE m.vote_count END AS weight
         FROM movies m LEFT JOIN traffic t ON t.movie_id = m.id
-        WHERE m.embedding_model = :model AND (:adult OR NOT m.adult)
+        WHERE m.embedding_model = :model AND NOT m.hidden AND (:adult OR NOT m.adult)
     )
     SELECT id FROM weighted WHERE weight > 0
     ORDER BY {_KEY.format(id="id::text", weight="weight")}, id LIMIT :limit
@@ -198,11 +198,12 @@ _PEOPLE = text(f"""
 """)  # noqa: S608 - the same
 
 _SHARES = text("""
-    WITH tagged AS (
-        SELECT unnest(genres) AS genre, release_year / 10 * 10 AS decade FROM movies WHERE :adult OR NOT adult
+    WITH shown AS (SELECT genres, release_year FROM movies WHERE NOT hidden AND (:adult OR NOT adult)),
+    tagged AS (
+        SELECT unnest(genres) AS genre, release_year / 10 * 10 AS decade FROM shown
     )
     SELECT genre, coalesce(decade, 0) AS decade, grouping(decade) = 1 AS whole,
-        count(*)::float8 / (SELECT count(*) FROM movies WHERE :adult OR NOT adult) AS share
+        count(*)::float8 / (SELECT count(*) FROM shown) AS share
     FROM tagged WHERE decade IS NOT NULL
     GROUP BY GROUPING SETS ((genre), (genre, decade))
 """)

@@ -41,8 +41,8 @@ CANDIDATES, CLOSE_CANDIDATES = 100, 51
 MANY_CANDIDATES, MANY_CLOSE_CANDIDATES = 700, 200
 """… and so many for what comes after the beginning."""
 SPARE = 20
-"""So many more than are asked for are found of what a person may like: some are adult, and in half precision some
-stand in another order."""
+"""So many more than are asked for are found of what a person may like: some are adult or hidden, and in half
+precision some stand in another order."""
 
 
 def similar_statement(ref: MovieRef, scope: Scope, window: Window, *, by: By) -> Select[Any]:

@@ -39,4 +39,6 @@ class PopularRecommender(ArrayRecommender):
 def bundled_films() -> FilmTable:
     """The starter catalogue; reading it takes a moment."""
     films = sorted((parse_record(raw) for _, raw in read_starter()), key=lambda film: film.id)
-    return FilmTable.of(asdict(film) | {"quality": quality(film.vote_average, film.vote_count)} for film in films)
+    return FilmTable.of(
+        asdict(film) | {"hidden": False, "quality": quality(film.vote_average, film.vote_count)} for film in films
+    )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from backend.catalog.filters import Filters, MovieRef
 from backend.config import Settings
 from backend.database import DATABASE_GONE, time_budget
-from backend.errors import LayerUnavailableError, MovieNotFoundError, UnavailableError
+from backend.errors import LayerUnavailableError, MovieNotFoundError, MovieNotShownError, UnavailableError
 from backend.ml.answer import Answer, Request, Rows, Source, Verdict
 from backend.ml.artefact import Artefact, Watched
 from backend.ml.breaker import Breaker, BreakerConfig
@@ -229,8 +229,8 @@ class Recommender:
                 self._layers.database_failed(_one_line(error))
             except LayerUnavailableError:
                 continue
-            except MovieNotFoundError:
-                if source == "pgvector":
+            except MovieNotFoundError as error:
+                if source == "pgvector" or isinstance(error, MovieNotShownError):
                     self._layers.worked(source)
                     raise
                 # It may have come after the file was written.

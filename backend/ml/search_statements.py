@@ -71,6 +71,7 @@ def facts_statement(ids: Sequence[int], ref: MovieRef | None = None) -> Select[*
         Movie.directors,
         Movie.actors,
         Movie.collection,
+        Movie.hidden,
     ).where(wanted if ref is None else or_(wanted, movie_is(ref)))
 
 

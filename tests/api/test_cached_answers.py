@@ -32,7 +32,7 @@ def listening(
 
     def listen(app: FastAPI) -> TestClient:
         cache = app.state.response_cache
-        threads.append(threading.Thread(target=follow_changes, args=(cache, stop)))
+        threads.append(threading.Thread(target=follow_changes, args=(cache, threading.Event(), stop)))
         threads[-1].start()
         client = TestClient(app, headers={"X-API-Key": "sesame"})
         eventually(lambda: get(client, ASK) is not None and len(cache) > 0, "nothing is kept")

@@ -43,9 +43,9 @@ READ_COUNTS = {
     ("with everything", "GET /search", f"/search?q=80s&{FILTERED}"): 1,
     ("a page", "GET /users/{user_id}/interactions", "/users/ada/interactions"): 1,
     ("everything", "GET /users/{user_id}/export", "/users/ada/export"): 1,
-    ("films, people, the index, its measurement, the taste, the jobs", "GET /stats", "/stats"): 6,
+    ("films, people, the index, its measurement, the taste, the jobs, a fetch", "GET /stats", "/stats"): 7,
     ("all", "GET /jobs", "/jobs"): 1,
-    ("no question to the database", "GET /metrics", "/metrics"): 0,
+    ("how far a fetch is", "GET /metrics", "/metrics"): 1,
     ("no question to the database", "GET /health/live", "/health/live"): 0,
     ("whether there are films", "GET /health/ready", "/health/ready"): 1,
 }

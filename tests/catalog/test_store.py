@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from backend.catalog import store
 from backend.catalog.copy_text import copy_text
 from backend.catalog.filters import NO_FILTERS, Filters, genre_name
-from backend.catalog.records import MAX_BIGINT, MAX_INTEGER, MOST_VOTES, MovieRecord
+from backend.catalog.records import MOST_VOTES, MovieRecord
 from backend.catalog.store import (
     Upserted,
     browse,
@@ -26,6 +26,7 @@ from backend.catalog.store import (
     save_embeddings,
     upsert,
 )
+from backend.catalog.values import MAX_BIGINT, MAX_INTEGER
 from backend.errors import MovieNotFoundError, UnknownGenreError
 from backend.models import EMBEDDING_DIMENSION, Movie
 

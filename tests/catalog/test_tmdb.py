@@ -1,5 +1,6 @@
 """The client: a key of either kind, the pace kept, what may pass tried again, and the key never told."""
 
+import json
 import logging
 import socket
 import time
@@ -10,10 +11,13 @@ from typing import Any
 
 import pytest
 
+from backend.catalog.records import parse_record
 from backend.catalog.tmdb import TmdbClient, TmdbConfig
 from backend.config import Settings
 from backend.errors import TmdbError, TmdbKeyError, TmdbNotFoundError, TmdbUnreachableError
-from tests.tmdb_stand_in import KEY, TOKEN, Fault, TmdbStandIn, numbered_films
+from tests.tmdb_faults import Fault
+from tests.tmdb_films import numbered_films
+from tests.tmdb_stand_in import KEY, TOKEN, TmdbStandIn
 
 Connect = Callable[..., TmdbClient]
 
@@ -31,7 +35,7 @@ def connect(tmdb: TmdbStandIn) -> Iterator[Connect]:
     made: list[TmdbClient] = []
 
     def make(**fields: Any) -> TmdbClient:
-        quick = {"key": KEY, "base_url": tmdb.url, "rate": 1000, "backoff": 0.001, "timeout": 5}
+        quick: dict[str, Any] = {"key": KEY, "base_url": tmdb.url, "rate": 1000, "backoff": 0.001, "timeout": 5}
         made.append(TmdbClient(TmdbConfig(**quick | fields)))
         return made[-1]
 
@@ -47,11 +51,45 @@ def nobody() -> str:
         return f"http://127.0.0.1:{unused.getsockname()[1]}/3"
 
 
-def test_a_film_comes_with_credits_and_keywords_in_one_request(tmdb: TmdbStandIn, connect: Connect) -> None:
+def test_a_film_comes_with_all_that_is_used_of_it_in_one_request(tmdb: TmdbStandIn, connect: Connect) -> None:
     film = connect().fetch_movie(7)
     assert (film["id"], film["title"]) == (7, "Film 7")
     assert {"credits", "keywords"} <= set(film)
-    assert len(tmdb.requests) == 1
+    (request,) = tmdb.requests
+    assert request.query["append_to_response"] == "credits,keywords,release_dates"
+    assert "language" not in request.query
+
+
+def test_in_a_language_it_comes_with_its_translations_still_in_one_request(
+    tmdb: TmdbStandIn, connect: Connect
+) -> None:
+    connect(language="pt-BR").fetch_movie(7)
+    (request,) = tmdb.requests
+    assert request.query["append_to_response"] == "credits,keywords,release_dates,translations"
+    assert request.query["language"] == "pt-BR"
+
+
+def test_lists_are_asked_for_in_the_same_language(tmdb: TmdbStandIn, connect: Connect) -> None:
+    connect(language="de").fetch_page("/movie/popular", 1)
+    connect().fetch_page("/movie/popular", 1)
+    assert [request.query.get("language") for request in tmdb.requests] == ["de", None]
+
+
+GERMAN_ANSWER = {
+    "id": 129,
+    "title": "千と千尋の神隠し",
+    "original_title": "千と千尋の神隠し",
+    "original_language": "ja",
+    "overview": "",
+    "translations": {"translations": [{"iso_639_1": "ja", "data": {"title": "", "overview": "日本語"}}]},
+}
+"""What TMDB says where German was asked for and nobody has translated anything."""
+
+
+def test_what_is_not_translated_arrives_in_the_films_own_language(tmdb: TmdbStandIn, connect: Connect) -> None:
+    tmdb.fail("/movie/129", Fault(200, body=json.dumps(GERMAN_ANSWER).encode()))
+    film = parse_record(connect(language="de").fetch_movie(129))
+    assert (film.title, film.overview, film.original_overview) == ("千と千尋の神隠し", "日本語", "日本語")
 
 
 def test_a_page_of_a_list_takes_parameters(connect: Connect) -> None:
@@ -84,9 +122,14 @@ def test_what_can_be_no_key_is_refused_unsent(key: str) -> None:
 
 
 def test_settings_become_the_configuration() -> None:
-    settings = Settings(_env_file=None, tmdb_api_key=" k\n", tmdb_base_url="http://x/3/", tmdb_rate=7)
-    config = TmdbConfig.from_settings(settings)
-    assert (config.key, config.base_url, config.rate) == ("k", "http://x/3", 7)
+    given: dict[str, Any] = {
+        "tmdb_api_key": " k\n",
+        "tmdb_base_url": "http://x/3/",
+        "tmdb_rate": 7,
+        "tmdb_language": "de-DE",
+    }
+    config = TmdbConfig.from_settings(Settings(_env_file=None, **given))
+    assert (config.key, config.base_url, config.rate, config.language) == ("k", "http://x/3", 7, "de-DE")
 
 
 def test_a_refused_key_is_said_by_its_setting_and_not_tried_again(tmdb: TmdbStandIn, connect: Connect) -> None:

@@ -43,7 +43,9 @@ def film(number):
         "status": None,
         "poster_path": None,
         "backdrop_path": None,
+        "original_overview": None,
         "adult": False,
+        "hidden": False,
         "quality": 30.0,
     }
 

@@ -10,6 +10,7 @@ from backend.ml.explain import SHARED, Contributions, Terms, shared_facts, share
 from backend.ml.item_factors import BLOCKS, DIMENSIONS
 
 PRIOR = BLOCKS["prior"].begin
+HIDDEN = 5
 NOTHING: dict[str, Any] = {"collection": None, "directors": [], "actors": [], "keywords": [], "genres": []}
 
 
@@ -73,7 +74,7 @@ def made_of(score: float, start: float, *shares: float) -> Contributions:
 
 def titled(number: int) -> dict[str, Any]:
     """What is known of a film."""
-    return {"title": f"Film {number}"}
+    return {"title": f"Film {number}", "hidden": number == HIDDEN}
 
 
 @pytest.mark.parametrize(
@@ -117,6 +118,13 @@ def test_someone_without_an_opinion_has_the_start_alone() -> None:
 
 def test_what_is_left_by_rounding_is_no_reason() -> None:
     assert [reason["kind"] for reason in made_of(0.9 + 1e-8, 0.2, 0.7).reasons(titled)] == ["liked", "popular"]
+
+
+def test_a_film_that_is_hidden_is_not_named_but_still_counts() -> None:
+    reasons = made_of(0.9, 0.2, *[0.1] * (HIDDEN - 1), 0.3).reasons(titled)
+    assert HIDDEN not in [reason.get("id") for reason in reasons]
+    assert [reason["kind"] for reason in reasons] == ["liked"] * (HIDDEN - 1) + ["others", "popular"]
+    assert sum(reason["share"] for reason in reasons) == pytest.approx(0.9)
 
 
 def test_words_are_the_reason_of_a_list_that_was_asked_for_with_words() -> None:

@@ -74,6 +74,7 @@ ONE: dict[str, Any] = {
     "vote_average": 0,
     "vote_count": 0,
     "adult": False,
+    "hidden": False,
     "quality": 0,
 }
 REFS: tuple[MovieRef, ...] = (*(film.id for film in AWKWARD), 0, 10, 79, 2**31, 2**40, SHARED, ALONE, "tt9999999")
@@ -227,6 +228,7 @@ def test_more_genres_than_there_are_bits_are_left_unnamed() -> None:
             "directors": [],
             "actors": [],
             "adult": False,
+            "hidden": False,
             "quality": 1.0,
             "vote_average": 0.0,
             "vote_count": 0,
