@@ -6,10 +6,11 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
-# First and apart, as in the Makefile: plain PyPI serves CUDA, and a changed requirement fetches it not again.
-RUN pip install --extra-index-url "${TORCH_INDEX}" torch==2.13.0
+COPY requirements.lock /tmp/requirements.lock
+RUN pip install --require-hashes --no-deps -r /tmp/requirements.lock
+# Last and apart, as in the Makefile: plain PyPI serves CUDA, and of what it requires the lock has installed all.
 COPY requirements.txt /tmp/requirements.txt
-RUN pip install -r /tmp/requirements.txt
+RUN pip install --extra-index-url "${TORCH_INDEX}" "$(grep ^torch== /tmp/requirements.txt)"
 
 FROM ${PYTHON_IMAGE}
 # A named volume takes over the owner of the folder that it is first mounted on.

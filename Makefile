@@ -4,9 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# Whatever is installed is what these hashes are of. But torch, whose build differs by index: by version only, and last,
+# so that of its own requirements nothing is fetched that the lock does not name.
+LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-package torch
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test test-data evaluate bench lint format
+.PHONY: help run install install-dev test test-data evaluate bench lint format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,14 +42,20 @@ format: $(VENV)/.installed-dev ## let ruff tidy the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-$(VENV)/.installed: requirements.txt
+lock: $(VENV)/.installed-dev ## requirements.lock, requirements-dev.lock and docs/dependencies.md anew, from the requirements
+	$(LOCK) requirements.txt --output-file requirements.lock
+	$(LOCK) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
+	$(PIP) --require-hashes --no-deps -r requirements-dev.lock
+	$(BIN)/python -m tools.dependencies
+
+$(VENV)/.installed: requirements.lock
 	@echo "Installing into $(VENV): about 400 MB to download, once."
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Marquee needs Python 3.11 or newer: make run PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Marquee needs Python 3.11 to 3.14: make run PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --retries 0 --timeout 10 --extra-index-url $(TORCH_INDEX) torch==2.13.0
-	$(PIP) -r requirements.txt
+	$(PIP) --require-hashes --no-deps -r requirements.lock
+	$(PIP) --retries 0 --timeout 10 --extra-index-url $(TORCH_INDEX) $$(grep ^torch== requirements.txt)
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	$(PIP) -r requirements-dev.txt
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	$(PIP) --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@

@@ -1,4 +1,4 @@
-"""`python -m backend`: serve, scheduler, train, cache, doctor, index, ingest."""
+"""`python -m backend`: serve, scheduler, train, cache, doctor, backup, restore, index, ingest."""
 
 import argparse
 import sys
@@ -71,6 +71,23 @@ def doctor(arguments: argparse.Namespace) -> None:
         print(check)
     if not all(check.ok for check in checks):
         raise SetupError("not all is well: see above for what to run")
+
+
+def backup(arguments: argparse.Namespace) -> None:
+    """Save the database in one file, while the service goes on; with a sample of answers to verify it by."""
+    from backend.database import get_engine
+    from backend.operations.backup import write_backup
+
+    manifest = write_backup(get_engine(), get_settings(), arguments.file)
+    print(f"backup: {arguments.file}, {arguments.file.stat().st_size:,} bytes: {manifest}")
+
+
+def restore(arguments: argparse.Namespace) -> None:
+    """Bring a backup into an empty database, and verify its rows and its answers; stop the service before."""
+    from backend.database import get_engine
+    from backend.operations.backup import restore_backup
+
+    print(f"restore: {restore_backup(get_engine(), get_settings(), arguments.file)}: all as when it was saved")
 
 
 def index_status(arguments: argparse.Namespace) -> None:
@@ -163,6 +180,14 @@ def build_parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("doctor", help="check the set-up", description=doctor.__doc__)
     command.set_defaults(run=doctor)
+
+    command = commands.add_parser("backup", help="save the database", description=backup.__doc__)
+    command.add_argument("file", type=Path, metavar="FILE", help="where to; a file that is not there yet")
+    command.set_defaults(run=backup)
+
+    command = commands.add_parser("restore", help="bring a backup back", description=restore.__doc__)
+    command.add_argument("file", type=Path, metavar="FILE", help="a file that `backup` wrote")
+    command.set_defaults(run=restore)
 
     index = commands.add_parser("index", help="look after the vector index").add_subparsers(
         required=True, metavar="ACTION"

@@ -3,6 +3,7 @@
 import os
 import re
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,7 +38,16 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="Where everything that Marquee keeps on disk lives.")
     host: str = Field("127.0.0.1", description="Address to listen on. Any but loopback asks for a key.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
-    root_path: str = Field("", description="Path prefix that a reverse proxy strips, e.g. /marquee.")
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[^/?#\s]+)*/?$",
+        description="Path prefix under which a reverse proxy shows Marquee, e.g. /marquee, stripped by it or not.",
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1,::1",
+        description="Comma-separated addresses and networks of reverse proxies whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed.",
+    )
     api_keys: SecretStr | None = Field(
         None,
         description="Comma-separated keys for clients. Unset: open on loopback, a generated key elsewhere.",
@@ -101,6 +111,21 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
+    @field_validator("root_path")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for one in value.split(","):
+            try:
+                ip_network(one.strip(), strict=False)
+            except ValueError:
+                raise ValueError(f"{one.strip()!r} is no address and no network, such as 10.0.0.0/8") from None
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
@@ -153,3 +178,8 @@ def render_env_example() -> str:
 def keep_offline() -> None:
     """Keep the model library from asking the network about weights that lie on disk."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def environment_with(**values: str) -> dict[str, str]:
+    """The environment of this process, with these values, for a program that it starts."""
+    return os.environ | values

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, get_wait_callback, set_wait_callback
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, even
 from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
 
 from backend.config import get_settings
 from backend.embedded_postgres import DATABASE, EmbeddedPostgres
@@ -72,6 +72,12 @@ def get_engine() -> Engine:
     event.listen(engine, "handle_error", _spare_the_pool)
     event.listen(engine, "checkout", _look_at_connection)
     return engine
+
+
+def connections_in_use() -> tuple[int, int]:
+    """How many connections of this process somebody is using, and how many it may hold."""
+    pool = cast(QueuePool, get_engine().pool)
+    return pool.checkedout(), pool.size()
 
 
 def SessionLocal() -> Session:  # noqa: N802 - the name is the specification's

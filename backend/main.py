@@ -15,7 +15,7 @@ from backend.api import interactions, jobs, movies, ops, page, problems, recomme
 from backend.api.access import KEY_FILE, Keys, require_client, stored_secret
 from backend.api.cached_answers import CachedAnswers
 from backend.api.deps import Words
-from backend.api.middleware import BodyLimit, RequestContext
+from backend.api.middleware import BelowPrefix, BodyLimit, RequestContext
 from backend.api.render import RecommendationIds
 from backend.api.response_cache import ResponseCache
 from backend.catalog.pipeline import load_starter_if_empty
@@ -70,6 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(CachedAnswers)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)
+    app.add_middleware(BelowPrefix, prefix=chosen.root_path)
     problems.register(app)
     _add_routes(app)
     return app
@@ -80,22 +81,29 @@ def run_server(settings: Settings, *, scheduler: bool = True) -> None:
     prepare(settings)
     key_is_new = not (settings.data_dir / KEY_FILE).exists()
     app = create_app(settings)
-    config = uvicorn.Config(
+    # uvicorn has ended in order by the time it passes a Ctrl-C or a SIGTERM on.
+    exit_on_signals()
+    with suppress(KeyboardInterrupt), SchedulerCompanion() if scheduler else nullcontext():
+        _Server(server_config(app, settings), settings, key_is_new=key_is_new).run()
+    print("Marquee has stopped.", flush=True)
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How the application is served."""
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        root_path=settings.root_path,
+        # Who else says for whom they ask, and by which scheme, is not believed.
+        forwarded_allow_ips=settings.trusted_proxies,
+        # Its lines go the way of all libraries'.
+        log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
         # A client that reuses a connection in the moment it is closed here sees a failed request.
         timeout_keep_alive=75,
     )
-    # uvicorn has ended in order by the time it passes a Ctrl-C or a SIGTERM on.
-    exit_on_signals()
-    with suppress(KeyboardInterrupt), SchedulerCompanion() if scheduler else nullcontext():
-        _Server(config, settings, key_is_new=key_is_new).run()
-    print("Marquee has stopped.", flush=True)
 
 
 def prepare(settings: Settings) -> None:

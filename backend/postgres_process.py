@@ -41,10 +41,17 @@ SOCKET_FOLDER_BYTES = 89
 """The address of a socket has 104 bytes on macOS, of which `/.s.PGSQL.5432` and its end need 15."""
 BUFFERS = "512MB"
 """What searches among a hundred thousand films touch: with a quarter of it, they wait for the system."""
+DISCREET = "-c log_min_error_statement=panic -c log_error_verbosity=terse"
+"""A statement that fails names people and what they did, and a log is no place for that."""
 CHARACTERS = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 """Whatever the locale of the first start, `lower('É')` is `é`."""
 
 log = structlog.get_logger()
+
+
+def bundled_programs() -> dict[int, Path]:
+    """Where PostgreSQL's programs are that came with the installation, by their major version."""
+    return dict(POSTGRES_VERSIONS)
 
 
 class PostgresProcess:
@@ -172,6 +179,7 @@ class PostgresProcess:
         if self.socket_folder != self.directory:
             self._make_socket_folder()
         options = f"-h '' -p {PORT} -k {shlex.quote(str(self.socket_folder))} -c cluster_name={self.name}"
+        options += f" {DISCREET}"
         if sys.platform == "linux":
             # After a crash the whole file system is synchronised at once, and not file by file: seconds less.
             options += " -c recovery_init_sync_method=syncfs"

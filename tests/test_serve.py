@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -132,22 +133,34 @@ def serving(data: Path, *options: str, **more: str) -> Iterator[Service]:
 
 
 def test_it_says_where_it_is_answers_ends_in_order_and_redoes_nothing(data: Path) -> None:
-    with serving(data) as service:
+    with serving(data, LOG_FORMAT="json") as service:
         assert re.fullmatch(r"Marquee is ready at http://127\.0\.0\.1:[1-9][0-9]+", service.line)
-        assert service.ask("/health/ready").json()["status"] == "ok"
+        eventually(lambda: service.ask("/health/ready").status_code == 200, "it is warm")
         assert service.similar()[0] == 863
         assert service.ask("/stats").json()["coverage_percentage"] == 100.0
         service.like("anna", 862)
         before = service.state()
         eventually(service.has_scheduler, "there is a scheduler beside it")
+        say_nonsense(service)
         assert service.end(signal.SIGINT) == "Marquee has stopped.\n"
         assert service.process.returncode == 0
         assert is_stopped(service.postgres)
+    # Its own lines, its scheduler's and its libraries'.
+    told = [json.loads(line) for line in (data.parent / "service.log").read_text().splitlines()]
+    assert {"index", "layer_opened", "Invalid HTTP request received."} <= {line["event"] for line in told}
     with serving(data) as service:
         assert service.state() == before
         assert service.ask("/recommendations/anna").json()["results"][0]["id"] == 863
         service.end(signal.SIGTERM)
         assert is_stopped(service.postgres)
+
+
+def say_nonsense(service: Service) -> None:
+    """What is no HTTP: of that the server speaks through the standard library."""
+    host, _, port = service.address.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"no such thing\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
 
 
 def test_neither_a_killed_service_nor_a_killed_server_loses_a_row(data: Path) -> None:
@@ -238,7 +251,7 @@ def test_beyond_loopback_nobody_comes_in_without_the_key_in_the_link(data: Path)
         assert service.ask("/similar/862", headers={"X-API-Key": key}).status_code == 200
         assert service.ask("/similar/862", headers={"Authorization": f"Bearer {key}"}).status_code == 200
         assert service.ask(f"/?key={key}").status_code == 200
-        assert service.ask("/health/ready").status_code == 200
+        eventually(lambda: service.ask("/health/ready").status_code == 200, "health needs no key")
         service.end(signal.SIGINT)
     assert (data / "api_key").stat().st_mode & 0o077 == 0
     assert key not in (data.parent / "service.log").read_text()

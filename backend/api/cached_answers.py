@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from backend.api.access import Keys, given_key
 from backend.api.render import RankedJSON
 from backend.api.response_cache import Address, Kept, ResponseCache
+from backend.telemetry import CACHE_HITS, CACHE_MISSES
 
 
 class CachedAnswers:
@@ -22,6 +23,7 @@ class CachedAnswers:
         if kept is None:
             await self.app(scope, receive, send)
         else:
+            CACHE_HITS.inc()
             scope["route"] = kept.route
             await RankedJSON(kept.films, kept.around, counter=kept.counter)(scope, receive, send)
 
@@ -45,6 +47,7 @@ class Memory:
 
     def keep(self, answer: RankedJSON) -> None:
         """Keep an answer for those who ask for the same in the same words."""
+        CACHE_MISSES.inc()
         kept = Kept(answer.films, answer.around, answer.counter, self._scope["route"])
         self._cache.keep(_address(self._scope), kept, generation=self._generation)
 

@@ -7,7 +7,7 @@ answer.
 import gc
 import threading
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 import structlog
 from fastapi import Depends, Path, Request
@@ -32,6 +32,7 @@ class Words:
     def __init__(self, model: str) -> None:
         self._model = model
         self._encoder: Encoder | None = None
+        self._is_unusable = False
 
     def load_behind(self) -> None:
         """Start to load."""
@@ -54,11 +55,19 @@ class Words:
         """Whether there is an encoder."""
         return self._encoder is not None
 
+    @property
+    def state(self) -> Literal["loading", "loaded", "unusable"]:
+        """How far the encoder is; one that can't be loaded stays unusable until the next start."""
+        if self._is_unusable:
+            return "unusable"
+        return "loaded" if self.loaded else "loading"
+
     def _load(self) -> None:
         try:
             self._encoder = get_encoder(self._model)
         except ModelError as error:
             log.error("encoder_not_loaded", detail=error.detail)
+            self._is_unusable = True
         # What there is by now stays: the garbage collector need not go through a million objects again and again.
         gc.collect()
         gc.freeze()

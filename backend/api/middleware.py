@@ -1,4 +1,4 @@
-"""Around every request: an id, a bound on the body, a count and a time."""
+"""Around every request: the prefix of a proxy, an id, a bound on the body, a count and a time."""
 
 import time
 from contextlib import suppress
@@ -14,6 +14,25 @@ from backend.telemetry import LATENCY, REQUESTS
 
 MAX_BODY = 1_000_000
 """Bytes: a thousand interactions are a fifth of it."""
+
+
+class BelowPrefix:
+    """Takes requests with the prefix under which a proxy shows the service, and without: proxies differ in that.
+
+    (The server's own `root_path` puts it before every path, and so only takes those without.)
+    """
+
+    def __init__(self, app: ASGIApp, *, prefix: str) -> None:
+        self.app = app
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._prefix and scope["type"] == "http":
+            path = scope["path"]
+            is_below = path == self._prefix or path.startswith(f"{self._prefix}/")
+            scope["root_path"], scope["path"] = self._prefix, path if is_below else self._prefix + path
+        await self.app(scope, receive, send)
 
 
 class RequestContext:

@@ -1,5 +1,6 @@
 """How the service is."""
 
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -14,14 +15,16 @@ from backend.api.schemas import Live, Ready, Stats
 from backend.catalog.filters import NO_FILTERS
 from backend.catalog.progress import PROGRESS
 from backend.catalog.queue_store import find_position
-from backend.database import time_budget
+from backend.database import connections_in_use, time_budget
 from backend.errors import SetupError
 from backend.feedback.store import counts
+from backend.ml.pgvector_recommender import PgvectorRecommender
 from backend.ml.recommender import FAILURES, Layers
 from backend.ml.taste_store import find_active
 from backend.ml.vector_index import status
-from backend.operations.jobs import last_runs
-from backend.telemetry import show_ingest
+from backend.operations.hours import JOBS
+from backend.operations.jobs import last_runs, seconds_since_success
+from backend.telemetry import BREAKER_OPEN, show_catalogue, show_ingest, show_jobs, show_pool
 
 router = APIRouter(tags=["operations"])
 health = APIRouter(tags=["operations"], prefix="/health")
@@ -58,20 +61,28 @@ def _last_outcomes(session: Session) -> dict[str, dict[str, Any]]:
 
 
 @router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus metrics")
-def metrics(request: Request, session: ReadSession) -> Response:
-    show_ingest(_find_progress(request.app.state.layers, session))
+def metrics(request: Request, recommender: Recommender, session: ReadSession) -> Response:
+    layers: Layers = request.app.state.layers
+    BREAKER_OPEN.set(layers.breaker.is_open)
+    in_use, limit = connections_in_use()
+    show_pool(in_use, limit=limit)
+    _show_what_the_database_knows(layers, recommender.database, session)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-def _find_progress(layers: Layers, session: Session) -> dict[str, Any] | None:
-    """How far a fetch is, where it can be asked; one who only looks at how things are leaves the breaker alone."""
-    if layers.breaker.is_open:
-        return None
-    try:
-        with time_budget(layers.config.budget):
-            return find_position(session, PROGRESS)
-    except FAILURES:
-        return None
+def _show_what_the_database_knows(layers: Layers, database: PgvectorRecommender, session: Session) -> None:
+    """Where it can be asked; one who only looks at how things are leaves the breaker alone."""
+    progress, recall, coverage = None, None, None
+    ages: dict[str, float | None] = dict.fromkeys(JOBS)
+    if not layers.breaker.is_open:
+        with suppress(*FAILURES), time_budget(layers.config.budget):
+            progress = find_position(session, PROGRESS)
+            ages = seconds_since_success(session)
+            recall = status(session)["recall_at_10"]
+            coverage = database.get_stats()["coverage_percentage"] / 100
+    show_ingest(progress)
+    show_jobs(ages)
+    show_catalogue(recall=recall, coverage=coverage)
 
 
 @health.get("/live", summary="The process answers")
@@ -79,9 +90,13 @@ def live() -> Live:
     return Live(status="ok")
 
 
-@health.get("/ready", responses={503: DOCUMENTED[503]}, summary="The service can answer questions")
-def ready(recommender: Recommender, words: CurrentWords) -> Ready:
+@health.get("/ready", responses={503: DOCUMENTED[503]}, summary="The service can answer questions, and is warm")
+def ready(request: Request, recommender: Recommender, words: CurrentWords) -> Ready:
     _, films = recommender.browse(NO_FILTERS, limit=1, offset=0)
     if not films:
         raise SetupError("The catalogue is empty: run python movie_pipeline.py")
-    return Ready(status="ok", encoder="loaded" if words.loaded else "loading", layer=recommender.layer)
+    if words.state == "loading":
+        raise SetupError("The embedding model is still being loaded; try again in a few seconds.")
+    if not request.app.state.layers.looked:
+        raise SetupError("The file cache is still being opened; try again in a few seconds.")
+    return Ready(status="ok", encoder=words.state, layer=recommender.layer)

@@ -121,7 +121,9 @@ def register(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> Response:
-        log.error("unexpected_error", path=request.url.path, exc_info=error)
+        # Not by its path, in which there may be a person.
+        route = getattr(request.scope.get("route"), "path", "unmatched")
+        log.error("unexpected_error", route=route, exc_info=error)
         response = app_problem(AppError())
         # Starlette answers these outside of our middleware.
         response.headers[HEADER] = request_id()

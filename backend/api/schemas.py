@@ -289,9 +289,9 @@ class Live(BaseModel):
 
 
 class Ready(Live):
-    """The service can answer; words are understood once the encoder is loaded."""
+    """The service can answer, and is warm; words are understood unless the encoder is unusable."""
 
-    encoder: Literal["loaded", "loading"]
+    encoder: Literal["loaded", "unusable"]
     layer: Source = Field(description="The layer that answers.")
 
 

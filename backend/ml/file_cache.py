@@ -111,6 +111,7 @@ class CacheKeeper:
         open_cache = partial(FileCache.open, model=settings.embedding_model)
         self._cache = Watched("file_cache", cache_folder(settings), open_cache)
         self._model = Watched("svd", models_folder(settings), SVDModel.open)
+        self._basis: dict[str, _Basis] = {}
 
     def ensure(self) -> bool:
         """Write the cache anew unless it holds what the database holds; whether that was needed."""
@@ -130,14 +131,36 @@ class CacheKeeper:
         """
         with suppress(LayerUnavailableError):
             if model := _find(self._model):
-                _follow(model)
+                self._follow_model(model)
         with suppress(LayerUnavailableError):
             cache = _find(self._cache)
-            changed = None if cache is None else _follow(cache)
+            changed = None if cache is None else _follow(cache, _Basis.of(cache.tags))
             if changed is not None:
                 return changed
         build_cache(self._settings)
         return None
+
+    def _follow_model(self, model: SVDModel) -> None:
+        """A model may outlive the notes of changes: everyone is written anew then, but for those who are gone."""
+        if _follow(model, self._basis.get(model.version) or _Basis.of(model.tags)) is not None:
+            return
+        with SessionLocal() as session:
+            hold_still(session)
+            basis, seen = _Basis(database_id(session), time.time()), next_unseen(session)
+            model.people.replace(stream_people(session), seen=seen)
+        self._basis = {model.version: basis}
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """Of which database, and of when, people in a file were when all of them were written."""
+
+    database: str
+    made_at: float
+
+    @classmethod
+    def of(cls, tags: Mapping[str, Any]) -> "_Basis":
+        return cls(tags["database"], tags["made_at"])
 
 
 def _find(watched: Watched[Opened]) -> Opened | None:
@@ -147,17 +170,17 @@ def _find(watched: Watched[Opened]) -> Opened | None:
     return None
 
 
-def _follow(files: FileCache | SVDModel) -> int | None:
+def _follow(files: FileCache | SVDModel, basis: _Basis) -> int | None:
     """Write the people who changed; how many. None where that can't be told any more, or are too many."""
     since = files.people.seen
     with SessionLocal() as session:
         hold_still(session)
         seen = next_unseen(session)
-        is_ours = database_id(session) == files.tags["database"]
+        is_ours = database_id(session) == basis.database
         if isinstance(files, FileCache) and find_active(session) != files.tags["taste"]:
             return None
         # A restored database counts its transactions anew; and notes of changes are not kept for ever.
-        if not is_ours or seen < since or time.time() - files.tags["made_at"] > LIFE_SECONDS:
+        if not is_ours or seen < since or time.time() - basis.made_at > LIFE_SECONDS:
             return None
         changed = changed_people(session, since=since)
     if changed is None:

@@ -113,6 +113,17 @@ class PeopleFile:
             raise LayerUnavailableError(f"{self._path} can't be written: {error}") from error
         return len(people)
 
+    def replace(self, people: Iterable[Person], *, seen: int) -> None:
+        """Put these people in place of all that were here, in one transaction."""
+        try:
+            with self._held(WRITER_WAITS), self._connection:
+                self._connection.execute("DELETE FROM people")
+                for person in people:
+                    _put(self._connection, person)
+                self._connection.execute("UPDATE seen SET up_to = ?", (seen,))
+        except sqlite3.Error as error:
+            raise LayerUnavailableError(f"{self._path} can't be written: {error}") from error
+
     def _differs(self, person: Person) -> bool:
         known = self._one("SELECT external_id, acts FROM people WHERE id = ?", person.id)
         return known != (None if person.external_id is None else (person.external_id, person.acts.tobytes()))

@@ -89,6 +89,8 @@ class Layers:
         open_model = partial(_open_model, settings=settings)
         self.cache = Watched("file_cache", cache_folder(settings), open_cache)
         self.model = Watched("svd", models_folder(settings), open_model)
+        self.looked = False
+        """Whether the files have been opened, as far as they are there."""
         self.in_use: Source = "pgvector"
         """Who answered last."""
         self._said: Source = "pgvector"
@@ -104,6 +106,7 @@ class Layers:
             with suppress(LayerUnavailableError):
                 opened = layer.get()
                 self._last_known = (opened.films, opened.people)
+        self.looked = True
 
     def watch(self, stop: threading.Event) -> None:
         """Do so until `stop` is set; the body of a thread."""

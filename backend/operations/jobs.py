@@ -117,6 +117,14 @@ def last_runs(session: Session) -> list[Row[Any]]:
     return list(session.execute(_LAST_RUNS, {"jobs": list(JOBS), "locks": LOCKS}))
 
 
+def seconds_since_success(session: Session) -> dict[str, float | None]:
+    """For each job how long ago it last succeeded; None where it never did."""
+    age = func.extract("epoch", func.now() - func.max(JobRun.ended_at))
+    found = session.execute(select(JobRun.job, age).where(JobRun.outcome == "succeeded").group_by(JobRun.job))
+    ages = {job: float(seconds) for job, seconds in found}
+    return {job: ages.get(job) for job in JOBS}
+
+
 # Beginnings
 
 

@@ -31,18 +31,23 @@ def make_app(
     def make(**settings: Any) -> FastAPI:
         monkeypatch.setattr(database, "get_engine", lambda: catalogue_engine)
         app = create_app(Settings(_env_file=None, data_dir=tmp_path, **settings))
-        app.state.words._encoder = encoder
-        return app
+        return warmed(app, encoder)
 
     return make
+
+
+def warmed(app: FastAPI, encoder: Encoder) -> FastAPI:
+    """The app with what a service has some seconds after its start."""
+    app.state.words._encoder = encoder
+    app.state.layers.refresh()
+    return app
 
 
 @pytest.fixture(scope="session")
 def open_app(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     """The app with the settings that it has by itself, made once a worker; leave its state as it is."""
     app = create_app(Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("open")))
-    app.state.words._encoder = encoder
-    return app
+    return warmed(app, encoder)
 
 
 @pytest.fixture

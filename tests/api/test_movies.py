@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -186,7 +187,26 @@ def test_until_the_encoder_is_there_words_can_not_be_weighed(make_app: Callable[
     assert_problem(response, 503, code="embedding_model_unusable")
     assert response.headers["Retry-After"] == "1"
     assert client.post("/recommendations", json={"liked": [MATRIX]}).status_code == 200
-    assert get(client, "/health/ready") == {"status": "ok", "encoder": "loading", "layer": "pgvector"}
+    response = client.get("/health/ready")
+    assert_problem(response, 503, code="not_ready")
+    assert response.headers["Retry-After"] == "1"
+
+
+def test_until_the_files_were_looked_for_the_service_is_not_ready(make_app: Callable[..., FastAPI]) -> None:
+    app = make_app()
+    app.state.layers.looked = False
+    assert_problem(TestClient(app).get("/health/ready"), 503, code="not_ready")
+    app.state.layers.refresh()
+    assert get(TestClient(app), "/health/ready")["status"] == "ok"
+
+
+def test_an_encoder_that_cannot_be_loaded_keeps_nobody_from_the_other_answers(
+    make_app: Callable[..., FastAPI], tmp_path: Path
+) -> None:
+    app = make_app(embedding_model=str(tmp_path / "nowhere"))
+    app.state.words._encoder = None
+    app.state.words._load()
+    assert get(TestClient(app), "/health/ready") == {"status": "ok", "encoder": "unusable", "layer": "pgvector"}
 
 
 def test_ready_means_that_there_are_films_and_an_encoder(client: TestClient) -> None:

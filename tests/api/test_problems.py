@@ -333,7 +333,7 @@ def test_what_nobody_expected_is_a_problem_that_gives_nothing_away(
     assert "inside" not in response.text
     assert response.headers[HEADER] == "of-the-caller"
     (line,) = logged
-    assert (line["event"], line["path"]) == ("unexpected_error", "/genres")
+    assert (line["event"], line["route"]) == ("unexpected_error", "/genres")
     assert "inside" in str(line["exc_info"])
     assert 'route="/genres",status="500"' in client.get("/metrics").text
 
