@@ -15,17 +15,21 @@ from backend.catalog.summary import LoadSummary
 from backend.catalog.tmdb import TmdbConfig
 from backend.config import LANGUAGE, Settings, get_settings
 from backend.database import get_engine
-from backend.feedback.imports import import_movielens
+from backend.errors import UsageError
+from backend.feedback.imports import import_ratings
+from backend.feedback.records import PERSON
 from backend.migrations import migrate
 from backend.operations.record import Counts
 
 
 def run_pipeline(arguments: argparse.Namespace) -> None:
     """Load what was named; where nothing was, fetch from TMDB."""
+    if arguments.user_id is not None and not arguments.ratings:
+        raise UsageError("--user-id says whose ratings a file has: it goes with --ratings")
     if arguments.from_file:
         _load_films(arguments.from_file)
     elif arguments.ratings:
-        _load_ratings(arguments.ratings)
+        _load_ratings(arguments.ratings, arguments.user_id)
     else:
         _fetch_films(arguments)
 
@@ -38,10 +42,13 @@ def _load_films(path: Path) -> None:
         print("Next: python backend/generate_embeddings.py")
 
 
-def _load_ratings(path: Path) -> None:
+def _load_ratings(path: Path, person: str | None) -> None:
     migrate(get_engine())
-    imported = import_movielens(path)
+    imported = import_ratings(path, person)
     _report(path.name, imported, imported.reasons)
+    for film in imported.pending_films:
+        if film.title:
+            print(f"  not in the catalogue yet: {film.title} ({film.year})")
 
 
 def _fetch_films(arguments: argparse.Namespace) -> None:
@@ -111,6 +118,12 @@ def _language(value: str) -> str:
     return value
 
 
+def _person(value: str) -> str:
+    if not PERSON.fullmatch(value):
+        raise argparse.ArgumentTypeError("a person is 1 to 128 characters without slashes or control characters")
+    return value
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(
@@ -121,7 +134,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     what = parser.add_argument_group("what to load").add_mutually_exclusive_group()
     what.add_argument("--from-file", type=Path, metavar="F", help="TMDB-shaped JSON lines (.jsonl, .jsonl.gz)")
-    what.add_argument("--ratings", type=Path, metavar="DIR", help="a MovieLens folder (ratings.csv and links.csv)")
+    what.add_argument(
+        "--ratings",
+        type=Path,
+        metavar="F",
+        help="an export of Letterboxd, IMDb or Trakt, with --user-id; or MovieLens (a folder or a ZIP)",
+    )
     what.add_argument(
         "--pages",
         type=_pages,
@@ -140,6 +158,7 @@ def main(argv: list[str] | None = None) -> int:
         type=_language,
         help="of titles and overviews from TMDB, e.g. de or pt-BR (TMDB_LANGUAGE)",
     )
+    parser.add_argument("--user-id", type=_person, metavar="NAME", help="with --ratings: whose export it is")
     return cli.run(run_pipeline, parser, argv)
 
 

@@ -95,6 +95,25 @@ class UsageError(AppError):
     code = "usage"
 
 
+class UnusableFileError(UsageError):
+    """No ratings can be read from this file."""
+
+    code = "unusable_file"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, field="body")
+
+
+class FileTooLargeError(AppError):
+    """The file is larger than what is read at once."""
+
+    status = 413
+    code = "file_too_large"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, field="body")
+
+
 class PersonNotFoundError(AppError):
     """Nothing is held about this person."""
 

@@ -11,7 +11,7 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, Depends, FastAPI
 from threadpoolctl import threadpool_limits
 
-from backend.api import interactions, jobs, movies, ops, page, problems, recommendations
+from backend.api import imports, interactions, jobs, movies, ops, page, problems, recommendations
 from backend.api.access import KEY_FILE, Keys, require_client, stored_secret
 from backend.api.cached_answers import CachedAnswers
 from backend.api.deps import Words
@@ -183,7 +183,7 @@ class _Server(uvicorn.Server):
 
 def _add_routes(app: FastAPI) -> None:
     guarded = APIRouter(dependencies=[Depends(require_client)], responses=problems.DOCUMENTED)
-    for part in (recommendations, movies, interactions, ops, jobs):
+    for part in (recommendations, movies, interactions, imports, ops, jobs):
         guarded.include_router(part.router)
     app.include_router(guarded)
     app.include_router(guarded, prefix="/v1", include_in_schema=False)

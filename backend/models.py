@@ -28,6 +28,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 EMBEDDING_DIMENSION = 384
 
+TITLE_KEY = "title_key(title)"
+"""What titles are compared by: migration 0011 has the function."""
+
 QUALITY_SQL = "ln(1 + vote_count) * (vote_average * vote_count + 6.5 * 500) / (vote_count + 500)"
 """A Bayesian mean rating (prior: 500 votes of 6.5) times the logarithm of the votes: popular and good."""
 
@@ -61,6 +64,12 @@ class Movie(Base):
             "movies_changed_text_idx",
             "text_hash",
             postgresql_where=text("embedding_hash IS DISTINCT FROM text_hash"),
+        ),
+        Index("movies_title_key_idx", text(TITLE_KEY)),
+        Index(
+            "movies_original_title_key_idx",
+            text("title_key(original_title)"),
+            postgresql_where=text("original_title <> title"),
         ),
         Index("movies_fetched_at_idx", "fetched_at", postgresql_where=text("source = 'tmdb'")),
     )
@@ -157,6 +166,7 @@ class PendingInteraction(Base):
         CheckConstraint("num_nonnulls(tmdb_id, imdb_id, title) >= 1", name="pending_interactions_movie_check"),
         Index("pending_interactions_tmdb_id_idx", "tmdb_id"),
         Index("pending_interactions_imdb_id_idx", "imdb_id"),
+        Index("pending_interactions_title_key_idx", text(TITLE_KEY)),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)

@@ -145,6 +145,23 @@ def test_films_embeddings_and_ratings_come_in_and_a_second_time_nothing_is_done(
     )
 
 
+def test_an_export_of_one_person_comes_in_under_their_name(
+    fresh: Engine, films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    movie_pipeline.main(["--from-file", str(films)])
+    file = tmp_path / "rated.csv"
+    file.write_text("Const,Your Rating,Date Rated,Title,Year\ntt0000001,9,2024-02-01,Never Made,2003\n")
+    capsys.readouterr()
+    assert movie_pipeline.main(["--ratings", str(file)]) == 1
+    assert "say who that is with --user-id" in error_line(capsys)
+    assert movie_pipeline.main(["--ratings", str(file), "--user-id", "ada"]) == 0
+    said = capsys.readouterr().out
+    assert "rated.csv: 1 read: 0 stored, 0 merged, 1 pending, 0 rejected; 1 new or changed" in said
+    assert "not in the catalogue yet: Never Made (2003)" in said
+    assert movie_pipeline.main(["--from-file", str(films), "--user-id", "ada"]) == 1
+    assert "it goes with --ratings" in error_line(capsys)
+
+
 def test_scripts_run_as_processes_from_any_folder(fresh: Engine, films: Path) -> None:
     loaded = run(str(ROOT / "movie_pipeline.py"), "--from-file", str(films))
     assert (loaded.returncode, loaded.stdout.splitlines()[0]) == (
@@ -558,6 +575,7 @@ def test_on_demand_a_failure_shows_its_traceback(fresh: Engine, tmp_path: Path) 
     ("main", "arguments"),
     [
         (movie_pipeline.main, ["--from-file", "a", "--ratings", "b"]),
+        (movie_pipeline.main, ["--ratings", "a", "--user-id", "a/b"]),
         (movie_pipeline.main, ["--nonsense"]),
         (movie_pipeline.main, ["--language", "german"]),
         (generate_embeddings.main, ["nonsense"]),

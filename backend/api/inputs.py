@@ -21,12 +21,10 @@ from pydantic_core import PydanticCustomError
 from backend.catalog.filters import Filters, MovieRef, genre_name
 from backend.catalog.records import IMDB_ID
 from backend.catalog.values import MAX_INTEGER
-from backend.feedback.records import EARLIEST
+from backend.feedback.records import EARLIEST, PERSON
 from backend.feedback.weights import Kind
 from backend.ml.answer import By, Request
 
-# JSON may carry half a surrogate pair, which is no character and can't be stored.
-PERSON = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]{1,128}")
 CLOCK_SKEW = dt.timedelta(minutes=5)
 MAX_BATCH = 1000
 

@@ -1,5 +1,6 @@
 """Around every request: the prefix of a proxy, an id, a bound on the body, a count and a time."""
 
+import re
 import time
 from contextlib import suppress
 
@@ -10,10 +11,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backend.api.problems import app_problem
 from backend.api.request_id import HEADER, begin_request
 from backend.errors import BodyTooLargeError
+from backend.feedback.files import MAX_UPLOAD
 from backend.telemetry import LATENCY, REQUESTS
 
 MAX_BODY = 1_000_000
 """Bytes: a thousand interactions are a fifth of it."""
+FILES = re.compile(r"/users/[^/]+/import$")
+"""Paths that take a file, which may be larger."""
 
 
 class BelowPrefix:
@@ -78,7 +82,8 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         length = Headers(scope=scope).get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_BODY:
+        limit = _limit_of(scope)
+        if not length.isdecimal() or int(length) > limit:
             await _refuse(scope, receive, send)
             return
         received = 0
@@ -87,24 +92,29 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY:
+            if received > limit:
                 raise BodyTooLargeError()
             return message
 
         async def send_unless_refused(message: Message) -> None:
             # Whatever the app makes of a body that broke off is not the answer.
-            if received <= MAX_BODY:
+            if received <= limit:
                 await send(message)
 
         with suppress(BodyTooLargeError):
             await self.app(scope, counted, send_unless_refused)
-        if received > MAX_BODY:
+        if received > limit:
             await _refuse(scope, receive, send)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    await app_problem(BodyTooLargeError(_too_large(), field="body"))(scope, receive, send)
+    await app_problem(BodyTooLargeError(_too_large(_limit_of(scope)), field="body"))(scope, receive, send)
 
 
-def _too_large() -> str:
-    return f"body: at most {MAX_BODY:,} bytes; send interactions in batches of at most 1,000."
+def _limit_of(scope: Scope) -> int:
+    return MAX_UPLOAD if FILES.search(scope["path"]) else MAX_BODY
+
+
+def _too_large(limit: int) -> str:
+    smaller = "interactions in batches of at most 1,000" if limit == MAX_BODY else "the file packed, or in parts"
+    return f"body: at most {limit:,} bytes; send {smaller}."

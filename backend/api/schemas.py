@@ -153,6 +153,45 @@ class Stored(BaseModel):
     rejected: list[RejectedItem]
 
 
+class PendingFilm(BaseModel):
+    """A film that is not in the catalogue, by what the file says of it."""
+
+    movie_id: int | None
+    imdb_id: str | None
+    title: str | None
+    release_year: int | None
+
+
+class LeftAlone(BaseModel):
+    """Rows that are in order, but about no film."""
+
+    reason: str = Field(description="What they are about: show, TV Series, …")
+    count: int
+
+
+class RejectedRow(BaseModel):
+    """A row that can't be used."""
+
+    file: str
+    line: int = Field(description="In a JSON file the number of the row.")
+    reason: str
+
+
+class Imported(BaseModel):
+    """What became of a file: what was read is matched, merged, pending, left alone or rejected."""
+
+    format: str = Field(description="Whose file it is: Letterboxd, IMDb or Trakt.")
+    read: int = Field(description="Things that it says: a row that is a rating and a viewing says two.")
+    matched: int = Field(description="Those whose film is in the catalogue.")
+    changed: int = Field(description="Of the matched, those that were new, or newer than what was there.")
+    merged: int = Field(description="Those that gave way to a newer one of the same film and kind.")
+    pending: int = Field(description="Those whose film is not in the catalogue: kept, and counted on arrival.")
+    pending_films: list[PendingFilm] = Field(description="The first twenty of these films.")
+    left_alone: list[LeftAlone]
+    rejected: int
+    rejected_rows: list[RejectedRow] = Field(description="The first twenty.")
+
+
 class HistoryRow(BaseModel):
     """Something that a person did."""
 

@@ -13,7 +13,8 @@ from backend.catalog.records import MovieRecord, UnusableRecordError, parse_reco
 from backend.catalog.sources import read_json_lines
 from backend.errors import UsageError
 from backend.evaluation.vectors import embeddings_of
-from backend.feedback.imports import ImportSummary, read_movielens
+from backend.feedback.imports import read_movielens
+from backend.feedback.reading import ImportSummary
 from backend.feedback.records import NewInteraction
 from backend.ml.film_table import Indexes, quality
 from backend.ml.people_store import ACT, KIND_NUMBER, Acts

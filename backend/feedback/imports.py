@@ -1,79 +1,69 @@
-"""What people did elsewhere: a MovieLens folder -> interactions."""
+"""What people did elsewhere: files of Letterboxd, IMDb, Trakt or MovieLens -> interactions."""
 
-import csv
-import datetime as dt
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from tqdm import tqdm
 
 from backend.database import session_scope
-from backend.errors import UsageError
-from backend.feedback.records import EARLIEST, Film, NewInteraction, Recorded
+from backend.errors import UnusableFileError, UsageError
+from backend.feedback.files import Bounds, Limits, Part, open_parts
+from backend.feedback.formats import imdb, letterboxd, movielens, trakt
+from backend.feedback.reading import ImportSummary, Reading
+from backend.feedback.records import Film, NewInteraction
 from backend.feedback.store import record
+from backend.feedback.weights import Kind
+
+
+class Format(Protocol):
+    """A module of `formats/`."""
+
+    NAME: str
+    MANY_PEOPLE: bool
+
+    def knows(self, start: str) -> bool:
+        """Whether a file begins like one of this service's."""
+
+    def read(self, parts: Sequence[Part], reading: Reading) -> Iterator[NewInteraction]:
+        """What people did, file by file."""
+
 
 BATCH = 20_000
-REJECTS_NAMED = 20
-YEAR = re.compile(r"(?P<name>.+) \((?P<year>[0-9]{4})\)")
-NAME = re.compile(r"(?P<title>.+?)(?:, (?P<article>The|An?))?(?: \(.+\))?")
-"""MovieLens writes "American President, The (1995)", and other titles in brackets after the article."""
+FORMATS: tuple[Format, ...] = (letterboxd, imdb, trakt, movielens)
+UPLOAD = Limits(rows=200_000, unpacked=64_000_000, members=200, seconds=30)
+"""A MovieLens file apart, nobody has more: it is the film a day of five hundred years."""
 
 
-class UnusableRowError(Exception):
-    """A row of a file that can't become an interaction; the message says why."""
+def import_ratings(path: Path, person: str | None = None) -> ImportSummary:
+    """A file, a ZIP or a folder, a transaction a batch; what is not usable is counted and named.
 
-
-@dataclass
-class ImportSummary:
-    """What an import came to: `read` is the sum of stored, merged, pending and rejected."""
-
-    read: int = 0
-    stored: int = 0
-    changed: int = 0
-    merged: int = 0
-    pending: int = 0
-    pending_new: int = 0
-    rejected: int = 0
-    reasons: list[str] = field(default_factory=list)
-    """Why rows were rejected, of the first few."""
-
-    def add(self, recorded: Recorded) -> None:
-        """Count a batch that has been written."""
-        self.stored += recorded.stored
-        self.changed += recorded.changed
-        self.merged += recorded.merged
-        self.pending += len(recorded.pending)
-        self.pending_new += recorded.pending_new
-
-    def reject(self, number: int, reason: str) -> None:
-        """Count a row that is not usable."""
-        self.rejected += 1
-        if len(self.reasons) < REJECTS_NAMED:
-            self.reasons.append(f"line {number}: {reason}")
-
-    def __str__(self) -> str:
-        new = self.changed + self.pending_new
-        return (
-            f"{self.read:,} read: {self.stored:,} stored, {self.merged:,} merged, {self.pending:,} pending, "
-            f"{self.rejected:,} rejected; " + (f"{new:,} new or changed" if new else "nothing to do")
-        )
-
-
-def import_movielens(folder: Path) -> ImportSummary:
-    """The ratings of a MovieLens folder, a transaction a batch; what is not usable is counted and named.
-
-    Raises UsageError where ratings.csv or links.csv is missing or is another kind of file.
+    `person` is whose it is; a MovieLens file names its people itself. Raises UsageError where it can't be read.
     """
-    summary = ImportSummary()
-    with tqdm(desc="ratings", unit=" ratings", unit_scale=True, mininterval=0.5, disable=None) as bar:
-        for batch in _batches(read_movielens(folder, summary)):
-            with session_scope() as session:
-                recorded = record(session, batch)
-            summary.add(recorded)
-            bar.update(len(batch))
-    return summary
+    reading = Reading(person or "", Bounds())
+    with open_parts(path, reading.bounds) as parts:
+        service, own = recognise(parts, path.name)
+        if service.MANY_PEOPLE and person is not None:
+            raise UsageError(f"{path.name} is {service.NAME}', of many people: leave --user-id out")
+        if not service.MANY_PEOPLE and person is None:
+            raise UsageError(f"{path.name} is {service.NAME}'s, of one person: say who that is with --user-id")
+        return _import(service, own, reading, show=True)
+
+
+def import_upload(content: bytes, person: str, *, listed_as: Kind | None = None) -> ImportSummary:
+    """What a person has sent, within bounds; where it is refused, nothing of it has been stored.
+
+    Only where the time runs out while it is being stored, a part has been.
+    """
+    reading = Reading(person, Bounds(UPLOAD), listed_as)
+    with open_parts(content, reading.bounds) as parts:
+        service, own = recognise(parts, "The file")
+        if service.MANY_PEOPLE:
+            raise UnusableFileError(
+                f"This is a {service.NAME} file, of many people. Where the service runs, they are imported by: "
+                "python movie_pipeline.py --ratings FILE"
+            )
+        return _import(service, own, reading)
 
 
 def read_movielens(folder: Path, summary: ImportSummary) -> Iterator[NewInteraction]:
@@ -81,10 +71,68 @@ def read_movielens(folder: Path, summary: ImportSummary) -> Iterator[NewInteract
 
     Raises UsageError where ratings.csv or links.csv is missing or is another kind of file.
     """
-    return _usable(folder / "ratings.csv", _read_films(folder), summary)
+    reading = Reading("", Bounds(), summary=summary)
+    with open_parts(folder, reading.bounds) as parts:
+        yield from movielens.read(parts, reading)
 
 
-def _batches(ratings: Iterator[NewInteraction]) -> Iterator[list[NewInteraction]]:
+def recognise(parts: Sequence[Part], name: str) -> tuple[Format, list[Part]]:
+    """Whose files these are, told by what they begin with, and which of them.
+
+    Raises UnusableFileError where they are nobody's, or of several.
+    """
+    known: dict[Format, list[Part]] = {}
+    for part in parts:
+        start = part.start()
+        service = next((service for service in FORMATS if service.knows(start)), None)
+        if service is not None:
+            known.setdefault(service, []).append(part)
+    if len(known) > 1:
+        services = " and ".join(service.NAME for service in known)
+        raise UnusableFileError(f"{name} has files of {services}: import them one by one.")
+    for service, own in known.items():
+        # A table of MovieLens' that is damaged is told as such, by the reader.
+        return service, list(parts) if service.MANY_PEOPLE else own
+    raise UnusableFileError(
+        f"{name} has no ratings that are understood here: an export of Letterboxd (ZIP or CSV), IMDb (CSV) or "
+        "Trakt (ZIP or JSON), or a MovieLens folder."
+    )
+
+
+def _import(service: Format, parts: Sequence[Part], reading: Reading, *, show: bool = False) -> ImportSummary:
+    summary = reading.summary
+    summary.format = service.NAME
+    acts = service.read(parts, reading)
+    batches = _by_person(acts) if service.MANY_PEOPLE else _newest(acts, summary)
+    with tqdm(
+        desc="ratings", unit=" ratings", unit_scale=True, mininterval=0.5, disable=None if show else True
+    ) as bar:
+        for batch in batches:
+            reading.bounds.check_time()
+            with session_scope() as session:
+                recorded = record(session, batch)
+            summary.add(recorded, batch)
+            bar.update(len(batch))
+    return summary
+
+
+def _newest(acts: Iterable[NewInteraction], summary: ImportSummary) -> Iterator[list[NewInteraction]]:
+    """All of one person, read before any of it is stored: per film and kind the newest, of one moment the last.
+
+    What an export says of a film stands in several of its files.
+    """
+    newest: dict[tuple[Film, Kind], NewInteraction] = {}
+    for act in acts:
+        key = (act.film, act.kind)
+        if key in newest:
+            summary.merged += 1
+        if key not in newest or newest[key].at <= act.at:
+            newest[key] = act
+    kept = list(newest.values())
+    return (kept[start : start + BATCH] for start in range(0, len(kept), BATCH))
+
+
+def _by_person(ratings: Iterator[NewInteraction]) -> Iterator[list[NewInteraction]]:
     """Batches that end where a person ends: ratings.csv is sorted by person, and two MovieLens ids may be one
     film, so that only what stands in one batch can be counted as merged. A file in another order is imported
     as rightly; merged rows in different batches then count as stored.
@@ -97,94 +145,3 @@ def _batches(ratings: Iterator[NewInteraction]) -> Iterator[list[NewInteraction]
         batch.append(rating)
     if batch:
         yield batch
-
-
-def _usable(path: Path, films: dict[str, Film], summary: ImportSummary) -> Iterator[NewInteraction]:
-    for number, fields in _rows(path, "userId", "movieId", "rating", "timestamp"):
-        summary.read += 1
-        try:
-            yield _parse_rating(fields, films)
-        except UnusableRowError as error:
-            summary.reject(number, str(error))
-
-
-def _parse_rating(fields: list[str], films: dict[str, Film]) -> NewInteraction:
-    if len(fields) != 4:
-        raise UnusableRowError(f"{len(fields)} columns in place of 4")
-    user_id, movie_id, value, timestamp = fields
-    if not re.fullmatch(r"[0-9]{1,128}", user_id):
-        raise UnusableRowError(f"userId {user_id!r} is not a number")
-    if movie_id not in films:
-        raise UnusableRowError(f"movieId {movie_id!r} is neither in links.csv nor in movies.csv")
-    return NewInteraction(user_id, "rating", _parse_value(value), _parse_time(timestamp), *films[movie_id])
-
-
-def _parse_value(raw: str) -> float:
-    try:
-        value = float(raw)
-    except ValueError:
-        raise UnusableRowError(f"rating {raw!r} is not a number") from None
-    if not 0.5 <= value <= 5:
-        raise UnusableRowError(f"rating {raw!r} is not between 0.5 and 5")
-    return value
-
-
-def _parse_time(raw: str) -> dt.datetime:
-    try:
-        at = dt.datetime.fromtimestamp(int(raw), dt.UTC)
-    except (ValueError, OverflowError, OSError):
-        raise UnusableRowError(f"timestamp {raw!r} is not a number of seconds since 1970") from None
-    if not EARLIEST <= at <= dt.datetime.now(dt.UTC):
-        raise UnusableRowError(f"timestamp {raw!r} is in the future, or before 1900")
-    return at
-
-
-def _read_films(folder: Path) -> dict[str, Film]:
-    """MovieLens id -> what else the film is known by: its TMDB id; else its IMDb id; else title and year."""
-    films = {}
-    if (folder / "movies.csv").exists():
-        for movie_id, title, _ in _whole_rows(folder / "movies.csv", "movieId", "title", "genres"):
-            if title:
-                films[movie_id] = _parse_title(title)
-    for movie_id, imdb_id, tmdb_id in _whole_rows(folder / "links.csv", "movieId", "imdbId", "tmdbId"):
-        if re.fullmatch("[1-9][0-9]{0,17}", tmdb_id):
-            films[movie_id] = Film(tmdb_id=int(tmdb_id))
-        elif re.fullmatch("[0-9]{1,12}", imdb_id):
-            films[movie_id] = Film(imdb_id=f"tt{imdb_id:0>7}")
-    return films
-
-
-def _parse_title(raw: str) -> Film:
-    """A MovieLens title without its year and its other titles, and with its article in front."""
-    dated = YEAR.fullmatch(raw)
-    name = NAME.fullmatch(dated["name"] if dated else raw)
-    assert name is not None
-    title = f"{name['article']} {name['title']}" if name["article"] else name["title"]
-    return Film(title=title, year=int(dated["year"]) if dated else None)
-
-
-def _whole_rows(path: Path, *header: str) -> Iterator[list[str]]:
-    """The rows that have all columns; ratings of a film whose row has not are rejected by its number."""
-    return (fields for _, fields in _rows(path, *header) if len(fields) == len(header))
-
-
-def _rows(path: Path, *header: str) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and fields below the header; line by line, so that a stray quote spoils only its own."""
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            if _split(file.readline()) != list(header):
-                raise UsageError(f"{path} is not MovieLens': its first line is not {','.join(header)}")
-            for number, line in enumerate(file, start=2):
-                if line.strip():
-                    yield number, _split(line)
-    except FileNotFoundError:
-        raise UsageError(f"There is no file {path}") from None
-    except OSError as error:
-        raise UsageError(f"{path} can't be read: {error.strerror}") from error
-
-
-def _split(line: str) -> list[str]:
-    try:
-        return [value.strip() for value in next(csv.reader([line.replace("\0", "")]), [])]
-    except csv.Error:
-        return []

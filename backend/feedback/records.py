@@ -1,11 +1,15 @@
 """What goes into the interactions and what comes out of them."""
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from backend.feedback.weights import Kind
 
+# JSON may carry half a surrogate pair, which is no character and can't be stored.
+PERSON = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]{1,128}")
+"""What a client may call a person."""
 EARLIEST = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 """Nothing that anyone did lies before this."""
 

@@ -46,6 +46,18 @@ WITH met AS (
     WHERE NOT EXISTS (SELECT FROM users u WHERE u.external_id = person)
     ORDER BY person
     ON CONFLICT (external_id) DO NOTHING
+), given AS (
+    SELECT number, title_key(title) AS key, year
+    FROM unnest(CAST(:titles AS text[]), CAST(:years AS smallint[])) WITH ORDINALITY AS g (title, year, number)
+), titled AS (
+    SELECT g.number, m.id, m.vote_count, abs(m.release_year - g.year) AS years_off
+    FROM given g
+    JOIN movies m ON title_key(m.title) = g.key AND m.release_year BETWEEN g.year - 1 AND g.year + 1
+    UNION
+    SELECT g.number, m.id, m.vote_count, abs(m.release_year - g.year)
+    FROM given g
+    JOIN movies m ON title_key(m.original_title) = g.key AND m.original_title <> m.title
+        AND m.release_year BETWEEN g.year - 1 AND g.year + 1
 )
 SELECT DISTINCT ON (rule, number) rule, number, id
 FROM (
@@ -57,9 +69,9 @@ FROM (
     FROM unnest(CAST(:imdb_ids AS text[])) WITH ORDINALITY AS g (imdb_id, number)
     JOIN movies m ON m.imdb_id = g.imdb_id
     UNION ALL
-    SELECT 2, g.number, m.id, m.vote_count
-    FROM unnest(CAST(:titles AS text[]), CAST(:years AS smallint[])) WITH ORDINALITY AS g (title, year, number)
-    JOIN movies m ON lower(m.title) = lower(g.title) AND m.release_year = g.year
+    SELECT 2, number, id, vote_count
+    FROM titled t
+    WHERE years_off = 0 OR NOT EXISTS (SELECT FROM titled other WHERE other.number = t.number AND other.id <> t.id)
 ) candidates
 ORDER BY rule, number, vote_count DESC, id
 """)

@@ -11,7 +11,8 @@ from scipy.sparse import csr_array
 from backend.catalog.filters import MovieRef
 from backend.config import Settings
 from backend.errors import JobSkippedError
-from backend.feedback.imports import ImportSummary, read_movielens
+from backend.feedback.imports import read_movielens
+from backend.feedback.reading import ImportSummary
 from backend.feedback.weights import RATING_EVIDENCE, between
 from backend.ml.artefact import CURRENT, open_current, publishing
 from backend.ml.fold_in import support_of

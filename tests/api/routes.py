@@ -10,6 +10,7 @@ from tests.api.answers import act
 from tests.catalogue import MATRIX, TOY_STORY
 
 LIKE = {"user_id": "ada", "movie_id": TOY_STORY, "kind": "like"}
+LETTERBOXD = b"Date,Name,Year,Letterboxd URI,Rating\n2024-02-01,Toy Story,1995,https://boxd.it/x,4.5\n"
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Call:
     route: str
     path: str
     json: Any = None
+    content: bytes | None = None
 
     @property
     def method(self) -> str:
@@ -26,7 +28,7 @@ class Call:
 
     def send(self, client: TestClient, *, prefix: str = "", **more: Any) -> Response:
         """Ask."""
-        return client.request(self.method, prefix + self.path, json=self.json, **more)
+        return client.request(self.method, prefix + self.path, json=self.json, content=self.content, **more)
 
 
 READS = [
@@ -49,6 +51,7 @@ READS = [
 ]
 WRITES = [
     Call("POST /interactions", "/interactions", LIKE),
+    Call("POST /users/{user_id}/import", "/users/ada/import", content=LETTERBOXD),
     Call("DELETE /users/{user_id}/interactions/{movie_id}", f"/users/ada/interactions/{TOY_STORY}"),
     Call("DELETE /users/{user_id}", "/users/ada"),
     Call("POST /jobs/{name}/run", "/jobs/index/run"),

@@ -12,8 +12,9 @@ from backend.api.problems import MEDIA_TYPE
 from tests.api.answers import send
 from tests.api.routes import EVERY_ROUTE, LIKE, READS, Call, documented_routes, meet_ada, name
 from tests.catalogue import MATRIX, TOY_STORY
+from tests.feedback.exports import IMDB_RATINGS
 
-CHANGING = {"generated_at", "created_at", "at", "request_id"}
+CHANGING = {"changed", "generated_at", "created_at", "at", "request_id"}
 """What differs from one answer to the next."""
 
 
@@ -97,6 +98,7 @@ MORE = [
     Call("GET /search", "/search?q=zzzzzz&genre=Comedy"),
     Call("POST /interactions", "/interactions", {"interactions": [LIKE, {}, LIKE | {"movie_id": 424242}]}),
     Call("GET /users/{user_id}/interactions", "/users/nobody/interactions"),
+    Call("POST /users/{user_id}/import", "/users/ada/import", content=IMDB_RATINGS.encode()),
 ]
 
 
@@ -120,6 +122,7 @@ BAD = [
     Call("GET /similar/{movie_id}", "/similar/862?n=0"),
     Call("POST /interactions", "/interactions", {}),
     Call("GET /users/{user_id}/export", "/users/nobody/export"),
+    Call("POST /users/{user_id}/import", "/users/ada/import", content=b"nothing of the kind"),
 ]
 
 

@@ -5,7 +5,7 @@ from fastapi.testclient import TestClient
 
 from tests.api.answers import act, send
 from tests.api.conftest import Films, Statements
-from tests.api.routes import LIKE, Call, documented_routes
+from tests.api.routes import LETTERBOXD, LIKE, Call, documented_routes
 from tests.catalogue import GODFATHER, MATRIX, TOY_STORY
 
 FILTERED = "n=20&page=2&diversity_boost=0.5&genre=Action&year_min=1990&exclude=603,tt0468569"
@@ -72,6 +72,10 @@ WRITE_COUNTS = {
     "a thousand of both sorts: one more": (
         Call("POST /interactions", "/interactions", {"interactions": BATCH}),
         5,
+    ),
+    "a file: as a batch": (
+        Call("POST /users/{user_id}/import", "/users/ada/import", content=LETTERBOXD),
+        2,
     ),
     "undo: hold films back, delete": (
         Call("DELETE /users/{user_id}/interactions/{movie_id}", f"/users/ada/interactions/{TOY_STORY}"),

@@ -1,6 +1,7 @@
 """Imports: every usable row of a MovieLens folder arrives once, whatever stands around it."""
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from sqlalchemy import Engine, text
@@ -8,7 +9,7 @@ from sqlalchemy import Engine, text
 from backend.database import session_scope
 from backend.errors import UsageError
 from backend.feedback import imports, store
-from backend.feedback.imports import import_movielens
+from backend.feedback.imports import import_ratings
 from backend.feedback.records import Counts, Recorded
 from backend.models import Movie
 
@@ -89,30 +90,30 @@ def films(own_engine: Engine) -> None:
 
 @pytest.mark.usefixtures("films")
 def test_what_is_usable_arrives_and_what_is_not_is_named(folder: Path) -> None:
-    summary = import_movielens(folder)
+    summary = import_ratings(folder)
     assert (summary.read, summary.stored, summary.merged) == (24, 9, 1)
     assert (summary.pending, summary.rejected) == (2, 12)
     assert (summary.changed, summary.pending_new) == (9, 2)
     assert str(summary) == "24 read: 9 stored, 1 merged, 2 pending, 12 rejected; 11 new or changed"
     assert summary.reasons == [
-        "line 14: rating 'four' is not a number",
-        "line 15: rating 'nan' is not between 0.5 and 5",
-        "line 16: rating '5.5' is not between 0.5 and 5",
-        "line 17: rating '0' is not between 0.5 and 5",
-        "line 18: movieId '99' is neither in links.csv nor in movies.csv",
-        "line 19: movieId '9' is neither in links.csv nor in movies.csv",
-        "line 20: timestamp 'yesterday' is not a number of seconds since 1970",
-        "line 21: timestamp '99999999999' is in the future, or before 1900",
-        "line 22: timestamp '99999999999999999999' is not a number of seconds since 1970",
-        "line 23: userId 'x' is not a number",
-        "line 24: 3 columns in place of 4",
-        "line 25: 1 columns in place of 4",
+        "ratings.csv, line 14: rating 'four' is not a number",
+        "ratings.csv, line 15: rating 'nan' is not between 0.5 and 5",
+        "ratings.csv, line 16: rating '5.5' is not between 0.5 and 5",
+        "ratings.csv, line 17: rating '0' is not between 0.5 and 5",
+        "ratings.csv, line 18: movieId '99' is neither in links.csv nor in movies.csv",
+        "ratings.csv, line 19: movieId '9' is neither in links.csv nor in movies.csv",
+        "ratings.csv, line 20: timestamp 'yesterday' is not a number of seconds since 1970",
+        "ratings.csv, line 21: timestamp '99999999999' is in the future, or before 1900",
+        "ratings.csv, line 22: timestamp '99999999999999999999' is not a number of seconds since 1970",
+        "ratings.csv, line 23: userId 'x' is not a number",
+        "ratings.csv, line 24: 3 columns in place of 4",
+        "ratings.csv, line 25: 1 columns in place of 4",
     ]
 
 
 @pytest.mark.usefixtures("films")
 def test_each_film_is_found_by_what_the_folder_knows_of_it(folder: Path) -> None:
-    import_movielens(folder)
+    import_ratings(folder)
     with session_scope() as session:
         items, _ = store.history(session, "1", limit=100, offset=0)
     assert [(item.movie_id, item.value, item.pending) for item in reversed(items)] == [
@@ -128,8 +129,8 @@ def test_each_film_is_found_by_what_the_folder_knows_of_it(folder: Path) -> None
 
 @pytest.mark.usefixtures("films")
 def test_a_second_run_has_nothing_to_do(folder: Path) -> None:
-    first = import_movielens(folder)
-    second = import_movielens(folder)
+    first = import_ratings(folder)
+    second = import_ratings(folder)
     assert (second.changed, second.pending_new) == (0, 0)
     assert str(second).endswith("nothing to do")
     assert (second.stored, second.merged, second.pending) == (first.stored, first.merged, first.pending)
@@ -138,7 +139,7 @@ def test_a_second_run_has_nothing_to_do(folder: Path) -> None:
 @pytest.mark.usefixtures("films")
 def test_small_batches_come_to_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imports, "BATCH", 1)
-    summary = import_movielens(folder)
+    summary = import_ratings(folder)
     assert (summary.stored, summary.merged, summary.pending) == (9, 1, 2)
 
 
@@ -147,7 +148,7 @@ def test_a_file_in_another_order_leaves_the_same_rows(folder: Path, monkeypatch:
     header, *rows = GOOD.splitlines()
     (folder / "ratings.csv").write_text("\n".join([header, *sorted(rows, key=lambda row: row[::-1])]))
     monkeypatch.setattr(imports, "BATCH", 1)
-    import_movielens(folder)
+    import_ratings(folder)
     with session_scope() as session:
         assert store.counts(session) == Counts(interactions=9, people=3, pending=2)
         (confessions,) = session.scalars(text("SELECT value FROM interactions WHERE movie_id = 4912"))
@@ -171,15 +172,15 @@ def test_an_interrupted_import_keeps_what_it_has_done_and_the_next_completes_it(
     with monkeypatch.context() as patch:
         patch.setattr(imports, "record", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            import_movielens(folder)
+            import_ratings(folder)
     with session_scope() as session:
         assert store.counts(session) == Counts(interactions=7, people=2, pending=2)
-    assert import_movielens(folder).changed == 2
+    assert import_ratings(folder).changed == 2
 
 
 @pytest.mark.usefixtures("own_engine")
 def test_ratings_may_come_before_their_films(folder: Path) -> None:
-    summary = import_movielens(folder)
+    summary = import_ratings(folder)
     assert (summary.stored, summary.pending, summary.merged) == (0, 11, 1)
     with session_scope() as session:
         for id_, imdb_id, title, year in FILMS:
@@ -191,7 +192,7 @@ def test_ratings_may_come_before_their_films(folder: Path) -> None:
 @pytest.mark.usefixtures("films")
 def test_a_folder_without_movies_csv_is_enough(folder: Path) -> None:
     (folder / "movies.csv").unlink()
-    summary = import_movielens(folder)
+    summary = import_ratings(folder)
     assert (summary.stored, summary.pending, summary.rejected) == (7, 1, 15)
 
 
@@ -200,7 +201,7 @@ def test_a_folder_without_movies_csv_is_enough(folder: Path) -> None:
 def test_a_missing_file_is_named(folder: Path, missing: str) -> None:
     (folder / missing).unlink()
     with pytest.raises(UsageError, match=f"There is no file .*{missing}"):
-        import_movielens(folder)
+        import_ratings(folder)
 
 
 @pytest.mark.usefixtures("own_engine")
@@ -209,10 +210,27 @@ def test_a_missing_file_is_named(folder: Path, missing: str) -> None:
 def test_a_file_of_another_kind_is_named(folder: Path, name: str, content: bytes) -> None:
     (folder / name).write_bytes(content)
     with pytest.raises(UsageError, match=f"{name} is not MovieLens"):
-        import_movielens(folder)
+        import_ratings(folder)
 
 
 @pytest.mark.usefixtures("own_engine")
-def test_a_file_in_place_of_a_folder_is_named(folder: Path) -> None:
-    with pytest.raises(UsageError, match="can't be read"):
-        import_movielens(folder / "ratings.csv")
+def test_one_table_of_it_is_not_enough(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"There is no file links.csv: give the whole folder"):
+        import_ratings(folder / "ratings.csv")
+
+
+@pytest.mark.usefixtures("films")
+def test_a_zip_is_as_good_as_the_folder(folder: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "ml-tiny.zip"
+    with ZipFile(archive, "w") as file:
+        for path in folder.glob("*.csv"):
+            file.write(path, f"ml-tiny/{path.name}")
+    assert str(import_ratings(archive)) == (
+        "24 read: 9 stored, 1 merged, 2 pending, 12 rejected; 11 new or changed"
+    )
+
+
+@pytest.mark.usefixtures("own_engine")
+def test_it_names_its_people_itself(folder: Path) -> None:
+    with pytest.raises(UsageError, match="of many people: leave --user-id out"):
+        import_ratings(folder, "ada")

@@ -1,0 +1,1 @@
+"""The files that ratings come in: a module for each service that writes them."""
