@@ -9,7 +9,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-package torch
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test test-data evaluate bench lint format lock
+.PHONY: help run install install-dev test test-data test-faults evaluate bench lint format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,6 +26,11 @@ test: $(VENV)/.installed-dev ## the whole test suite
 
 test-data: $(VENV)/.installed-dev ## tests on the real data (MARQUEE_DATA, default ../shared/data)
 	$(BIN)/python -m pytest -m data tests
+
+test-faults: $(VENV)/.installed-dev ## what it survives, into docs/reliability.md
+	rm -rf .ledger
+	$(BIN)/python -m pytest -m '' --ledger .ledger tests
+	$(BIN)/python -m tests.faults.report .ledger
 
 evaluate: $(VENV)/.installed-dev ## how good the answers are, into docs/quality.md (ML=DIR FILMS=FILE)
 	$(BIN)/python -m backend.evaluation --movielens $(ML) --films $(FILMS)

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
+from limits import RateLimitItem, parse_many
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
@@ -16,6 +17,8 @@ PACKAGED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 """The model whose weights come with the installation."""
 LANGUAGE = r"^[a-z]{2}(-[A-Z]{2})?$"
 """How TMDB writes a language, perhaps with a country."""
+ORIGIN = r"https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?"
+"""As browsers write it: in small letters, and nothing after the port."""
 
 
 class Settings(BaseSettings):
@@ -54,6 +57,16 @@ class Settings(BaseSettings):
     )
     admin_key: SecretStr | None = Field(
         None, description="Key for jobs, and for export and erase of a person. Unset: as any other route."
+    )
+    rate_limit: str | None = Field(
+        None,
+        description="Requests that a key, or an address without one, may make, e.g. 100/second;1000/minute. "
+        "Unset: as many as it likes.",
+    )
+    cors_origins: str | None = Field(
+        None,
+        description="Comma-separated origins whose pages may ask from a browser, e.g. https://films.example.org. "
+        "Unset: none.",
     )
     tmdb_api_key: SecretStr | None = Field(
         None, description="A key (v3) or a read access token (v4) of TMDB. Unset: nothing is fetched from there."
@@ -139,6 +152,27 @@ class Settings(BaseSettings):
             raise ValueError("must be like postgresql://user:password@host:5432/name") from None
         return value
 
+    @field_validator("rate_limit")
+    @classmethod
+    def _understood(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        try:
+            limits = parse_many(value)
+        except ValueError:
+            limits = []
+        if not limits or any(limit.amount < 1 for limit in limits):
+            raise ValueError("must be like 100/second or 100/second;1000/minute")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: str | None) -> str | None:
+        # Not *: every page that somebody here looks at could ask then.
+        if not all(re.fullmatch(ORIGIN, origin) for origin in _split(value)):
+            raise ValueError("must be like https://films.example.org, without a path and without *")
+        return value
+
     @property
     def sqlalchemy_url(self) -> str | None:
         """DATABASE_URL with the psycopg2 driver named, or None for the embedded server."""
@@ -150,13 +184,26 @@ class Settings(BaseSettings):
     @property
     def client_keys(self) -> list[str]:
         """The keys in API_KEYS, in order."""
-        raw = self.api_keys.get_secret_value() if self.api_keys else ""
-        return [key.strip() for key in raw.split(",") if key.strip()]
+        return _split(self.api_keys.get_secret_value() if self.api_keys else None)
+
+    @property
+    def rate_limits(self) -> list[RateLimitItem]:
+        """The limits in RATE_LIMIT; none where it is unset."""
+        return parse_many(self.rate_limit) if self.rate_limit else []
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """The origins in CORS_ORIGINS, in order."""
+        return _split(self.cors_origins)
 
     @property
     def listens_on_loopback(self) -> bool:
         """Whether only this machine can reach the service."""
         return self.host == "localhost" or self.host == "::1" or self.host.startswith("127.")
+
+
+def _split(listed: str | None) -> list[str]:
+    return [part.strip() for part in (listed or "").split(",") if part.strip()]
 
 
 @lru_cache

@@ -61,6 +61,13 @@ class BodyTooLargeError(AppError):
     code = "body_too_large"
 
 
+class RateLimitedError(AppError):
+    """Too many requests; ask again after the seconds that Retry-After tells."""
+
+    status = 429
+    code = "rate_limited"
+
+
 class UnavailableError(AppError):
     """The database can't be reached at the moment; try again shortly."""
 

@@ -9,14 +9,17 @@ import structlog
 import uvicorn
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from threadpoolctl import threadpool_limits
 
-from backend.api import imports, interactions, jobs, movies, ops, page, problems, recommendations
-from backend.api.access import KEY_FILE, Keys, require_client, stored_secret
+from backend.api import docs, imports, interactions, jobs, movies, ops, page, problems, recommendations
+from backend.api.access import KEY_FILE, Keys, document_keys, require_client, stored_secret
 from backend.api.cached_answers import CachedAnswers
 from backend.api.deps import Words
+from backend.api.limits import RateLimit
 from backend.api.middleware import BelowPrefix, BodyLimit, RequestContext
 from backend.api.render import RecommendationIds
+from backend.api.request_id import HEADER
 from backend.api.response_cache import ResponseCache
 from backend.catalog.pipeline import load_starter_if_empty
 from backend.config import Settings, get_settings
@@ -58,6 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=DESCRIPTION,
         version="0.1.0",
         lifespan=_lifespan,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.settings = chosen
@@ -66,12 +70,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.layers = Layers(chosen)
     app.state.recommendation_ids = RecommendationIds(stored_secret(chosen.data_dir / "token_secret"))
     app.state.response_cache = ResponseCache()
-    # The last one added is the first one asked.
-    app.add_middleware(CachedAnswers)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(RequestContext)
-    app.add_middleware(BelowPrefix, prefix=chosen.root_path)
+    _add_middleware(app, chosen)
     problems.register(app)
+    document_keys(app)
     _add_routes(app)
     return app
 
@@ -89,7 +90,7 @@ def run_server(settings: Settings, *, scheduler: bool = True) -> None:
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """How the application is served."""
+    """How requests come in; no address is logged, for there may be a key in it."""
     return uvicorn.Config(
         app,
         host=settings.host,
@@ -181,6 +182,25 @@ class _Server(uvicorn.Server):
         return f"{address}/?key={stored_secret(key)}" if self._key_is_new else f"{address} (the key: {key})"
 
 
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """The last one added is the first one asked."""
+    app.add_middleware(CachedAnswers)
+    app.add_middleware(BodyLimit)
+    if settings.rate_limits:
+        app.add_middleware(RateLimit, limits=settings.rate_limits)
+    if settings.allowed_origins:
+        # A page of another site asks with a key of its own: the cookie of ours is not for it.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", HEADER],
+            expose_headers=["Retry-After", HEADER],
+        )
+    app.add_middleware(RequestContext)
+    app.add_middleware(BelowPrefix, prefix=settings.root_path)
+
+
 def _add_routes(app: FastAPI) -> None:
     guarded = APIRouter(dependencies=[Depends(require_client)], responses=problems.DOCUMENTED)
     for part in (recommendations, movies, interactions, imports, ops, jobs):
@@ -190,6 +210,7 @@ def _add_routes(app: FastAPI) -> None:
     app.include_router(ops.health)
     app.include_router(ops.health, prefix="/v1", include_in_schema=False)
     app.include_router(page.router, include_in_schema=False)
+    app.include_router(docs.router, include_in_schema=False)
 
 
 @asynccontextmanager

@@ -24,6 +24,8 @@ from tests.ml.factors import publish
 
 ROOT = Path(__file__).parents[1]
 
+pytest_plugins = ("tests.faults.ledger",)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the server once, in the process that hands out the tests."""

@@ -6,11 +6,12 @@ import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
 
 from backend.config import Settings
 from backend.errors import NotAllowedError, NotAuthenticatedError, SetupError
@@ -18,6 +19,11 @@ from backend.errors import NotAllowedError, NotAuthenticatedError, SetupError
 COOKIE = "marquee_key"
 KEY_FILE = "api_key"
 """Under DATA_DIR: the key that is made where the operator gave none."""
+SCHEMES = {
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+"""How a key travels, as OpenAPI has it; either will do. The page's cookie is not for programs."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +42,22 @@ class Keys:
         admin = settings.admin_key.get_secret_value() if settings.admin_key else None
         return cls(tuple(_digest(key) for key in keys), _digest(admin) if admin else None)
 
+    @property
+    def known(self) -> tuple[bytes, ...]:
+        """All of them: the admin key opens what a client's does."""
+        return (*self.client, *((self.admin,) if self.admin else ()))
+
     def open_to_clients(self, given: str) -> bool:
         """Whether this key lets a client in; the admin key does as well."""
-        known = (*self.client, *((self.admin,) if self.admin else ()))
-        return not self.client or _is_any(given, known)
+        return not self.client or _is_any(given, self.known)
 
     def open_to_admin(self, given: str) -> bool:
         """Whether this key lets an admin in."""
         return self.open_to_clients(given) if self.admin is None else _is_any(given, (self.admin,))
+
+    def find(self, given: str) -> str | None:
+        """What a key is called where something is counted by key; None where it is none of ours."""
+        return _digest(given).hex() if _is_any(given, self.known) else None
 
 
 def stored_secret(path: Path) -> str:
@@ -86,6 +100,24 @@ async def require_admin(request: Request, _: Annotated[None, Depends(require_cli
     keys: Keys = request.app.state.keys
     if not keys.open_to_admin(given_key(request)):
         raise NotAllowedError()
+
+
+def document_keys(app: FastAPI) -> None:
+    """Say in the OpenAPI document which routes ask for a key, and how it travels."""
+    generate = app.openapi
+    keys: Keys = app.state.keys
+
+    def with_keys() -> dict[str, Any]:
+        document = generate()
+        document["components"]["securitySchemes"] = SCHEMES
+        for operation in chain.from_iterable(path.values() for path in document["paths"].values()):
+            if (keys.client and "401" in operation["responses"]) or (
+                keys.admin and "403" in operation["responses"]
+            ):
+                operation["security"] = [{name: []} for name in SCHEMES]
+        return document
+
+    app.openapi = with_keys  # type: ignore[method-assign] # as FastAPI's own documentation has it
 
 
 def _digest(key: str) -> bytes:

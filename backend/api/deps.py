@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 
 import structlog
 from fastapi import Depends, Path, Request
+from pydantic import WithJsonSchema
 from sqlalchemy.orm import Session
 
-from backend.api.inputs import MovieId, Person
+from backend.api.inputs import MOVIE_ID_TEXT, PERSON_TEXT, MovieId, Person
 from backend.api.render import RecommendationIds
 from backend.config import Settings
 from backend.database import reading_session
@@ -117,5 +118,13 @@ CurrentSettings = Annotated[Settings, Depends(get_settings_of)]
 CurrentWords = Annotated[Words, Depends(get_words)]
 CurrentIds = Annotated[RecommendationIds, Depends(get_ids)]
 Recommender = Annotated[LayeredRecommender, Depends(get_recommender)]
-MoviePath = Annotated[MovieId, Path(alias="movie_id", description="TMDB id, or IMDb id (tt0114709).")]
-PersonPath = Annotated[Person, Path(alias="user_id", description="Whatever the client calls this person.")]
+MoviePath = Annotated[
+    MovieId,
+    Path(alias="movie_id", description="TMDB id, or IMDb id (tt0114709)."),
+    WithJsonSchema(MOVIE_ID_TEXT),
+]
+PersonPath = Annotated[
+    Person,
+    Path(alias="user_id", description="Whatever the client calls this person."),
+    WithJsonSchema(PERSON_TEXT),
+]

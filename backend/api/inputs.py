@@ -1,7 +1,6 @@
 """What comes in: parameters and bodies, checked before anything else sees them."""
 
 import datetime as dt
-import re
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -14,17 +13,19 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from backend.catalog.filters import Filters, MovieRef, genre_name
-from backend.catalog.records import IMDB_ID
+from backend.catalog.records import GENRES, IMDB_ID
 from backend.catalog.values import MAX_INTEGER
 from backend.feedback.records import EARLIEST, PERSON
 from backend.feedback.weights import Kind
 from backend.ml.answer import By, Request
 
+DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 CLOCK_SKEW = dt.timedelta(minutes=5)
 MAX_BATCH = 1000
 
@@ -34,8 +35,9 @@ def parse_movie_ref(value: Any) -> MovieRef:
     if isinstance(value, str):
         if IMDB_ID.fullmatch(value):
             return value
-        if re.fullmatch(r"[0-9]{1,10}", value):
-            value = int(value)
+        # 10.0 is the integer 10 in JSON, and pydantic reads it so in addresses too.
+        if number := re.fullmatch(r"([0-9]{1,10})(\.0+)?", value):
+            value = int(number[1])
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_INTEGER:
         return value
     raise PydanticCustomError("movie_id", "A film is a TMDB id (862) or an IMDb id (tt0114709)")
@@ -62,40 +64,78 @@ def _plausible(value: dt.datetime) -> dt.datetime:
     return moment
 
 
+def _written_out(value: Any) -> Any:
+    # A number could be seconds or milliseconds, and is taken for either.
+    if not isinstance(value, str) or not DATED.match(value):
+        raise PydanticCustomError("datetime", "A time is written like 2026-01-31T20:15:00Z")
+    return value
+
+
 def _without_nul(value: str) -> str:
     if "\0" in value:
         raise PydanticCustomError("nul", "PostgreSQL has no NUL in text")
     return value
 
 
-MovieId = Annotated[MovieRef, BeforeValidator(parse_movie_ref)]
-Person = Annotated[str, BeforeValidator(parse_person)]
+MOVIE_ID_TEXT = {"type": "string", "pattern": f"^({IMDB_ID.pattern}|[1-9][0-9]{{0,8}})$"}
+PERSON_TEXT = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[^/\x00-\x1f\x7f]+$"}
+"""As OpenAPI has them in an address, where all is text."""
+MovieId = Annotated[
+    MovieRef,
+    BeforeValidator(parse_movie_ref),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_INTEGER}, MOVIE_ID_TEXT]}),
+]
+Person = Annotated[
+    str,
+    BeforeValidator(parse_person),
+    WithJsonSchema({"anyOf": [PERSON_TEXT, {"type": "integer", "format": "int64"}]}),
+]
 Words = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
     AfterValidator(_without_nul),
+    WithJsonSchema({"type": "string", "maxLength": 500, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}),
 ]
+GenreName = Annotated[str, WithJsonSchema({"type": "string", "enum": [*GENRES.values(), *map(str, GENRES)]})]
+"""In any case of letters; `filters()` says what is none."""
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 10.0 is 10."""
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Body(BaseModel):
-    """A request body: a field that is not known is a mistake."""
+    """A request body: a field that is not known is a mistake, and so is a number in quotes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_numbers(cls, given: Any) -> Any:
+        return {name: _whole(value) for name, value in given.items()} if isinstance(given, dict) else given
 
 
 class InteractionBody(Body):
     """What a person did with a film."""
 
     model_config = ConfigDict(
-        json_schema_extra={"example": {"user_id": "ada", "movie_id": 862, "kind": "rating", "value": 4.5}}
+        json_schema_extra={
+            "example": {"user_id": "ada", "movie_id": 862, "kind": "rating", "value": 4.5},
+            "if": {"properties": {"kind": {"const": "rating"}}},
+            "then": {"required": ["value"], "properties": {"value": {"type": "number"}}},
+            "else": {"properties": {"value": {"type": "null"}}},
+        }
     )
 
     user_id: Person
     movie_id: MovieId
     kind: Kind
     value: float | None = Field(None, ge=0.5, le=5, allow_inf_nan=False, description="Of a rating: 0.5 to 5.")
-    at: Annotated[dt.datetime, AfterValidator(_plausible)] | None = Field(
-        None, description="When; now where it is left out. Without a zone it is UTC."
+    at: Annotated[dt.datetime, BeforeValidator(_written_out), AfterValidator(_plausible)] | None = Field(
+        None, strict=False, description="When; now where it is left out. Without a zone it is UTC."
     )
     recommendation_id: str | None = Field(None, max_length=400, description="Of the list it was chosen from.")
     position: int | None = Field(None, ge=1, le=500, description="Its place in that list.")
@@ -135,8 +175,8 @@ def _split_commas(value: Any) -> Any:
 class FilterFields(BaseModel):
     """Filters, the same everywhere."""
 
-    genre: list[str] = Field(default_factory=list, max_length=20, description="Any of: names or TMDB ids.")
-    exclude_genre: list[str] = Field(default_factory=list, max_length=20, description="None of.")
+    genre: list[GenreName] = Field(default_factory=list, max_length=20, description="Any of: names or TMDB ids.")
+    exclude_genre: list[GenreName] = Field(default_factory=list, max_length=20, description="None of.")
     year_min: int | None = Field(None, ge=1870, le=9999)
     year_max: int | None = Field(None, ge=1870, le=9999)
     runtime_min: int | None = Field(None, ge=0, le=10_000, description="Minutes.")
@@ -231,11 +271,10 @@ class SearchQuery(FilterFields):
         return Request(n=self.n, page=self.page, filters=self.filters())
 
 
-class RecommendationBody(RecommendationQuery):
+class RecommendationBody(Body, RecommendationQuery):
     """Someone without an account: films they like and do not like, and words for what they want."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"example": {"liked": [862, "tt0133093"], "query": "slow space horror", "n": 5}},
     )
 

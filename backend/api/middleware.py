@@ -1,4 +1,4 @@
-"""Around every request: the prefix of a proxy, an id, a bound on the body, a count and a time."""
+"""Around every request: the prefix of a proxy, an id, a bound on the body, a count and a time, and safe headers."""
 
 import re
 import time
@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.problems import app_problem
 from backend.api.request_id import HEADER, begin_request
+from backend.api.security import with_security
 from backend.errors import BodyTooLargeError
 from backend.feedback.files import MAX_UPLOAD
 from backend.telemetry import LATENCY, REQUESTS
@@ -40,7 +41,7 @@ class BelowPrefix:
 
 
 class RequestContext:
-    """Gives each request its id and its place in the metrics."""
+    """Gives each request its id and its place in the metrics, and each answer its headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -59,6 +60,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = with_security(message["headers"])
                 MutableHeaders(scope=message)[HEADER] = chosen
             await send(message)
 

@@ -31,7 +31,7 @@ class FromQuery:
         schema = self.model.model_json_schema()
         required = schema.get("required", ())
         return [
-            {"name": name, "in": "query", "required": name in required, "schema": shape}
+            {"name": name, "in": "query", "required": name in required, "schema": _in_address(shape)}
             | ({"description": shape["description"]} if "description" in shape else {})
             for name, shape in schema["properties"].items()
         ]
@@ -45,6 +45,18 @@ class DocumentedRoute(APIRoute):
         for dependency in self.dependant.dependencies:
             if isinstance(dependency.call, FromQuery):
                 self.openapi_extra = {"parameters": dependency.call.documented()}
+
+
+def _in_address(shape: dict[str, Any]) -> dict[str, Any]:
+    """An address has text only, where a body may have a number too, and no null: what is not given is left out."""
+    if shape.get("type") == "array":
+        return shape | {"items": _in_address(shape["items"])}
+    if "anyOf" not in shape:
+        return shape
+    kinds = [_in_address(kind) for kind in shape["anyOf"] if kind != {"type": "null"}]
+    texts = [kind for kind in kinds if kind["type"] == "string"]
+    rest = {key: value for key, value in shape.items() if key != "anyOf" and value is not None}
+    return rest | (texts or kinds)[0]
 
 
 # What can't be used raises, and is not remembered. Nobody changes what is.

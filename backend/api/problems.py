@@ -11,9 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from psycopg2.errors import ReadOnlySqlTransaction
 from sqlalchemy.exc import InternalError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from backend.api.request_id import HEADER, request_id
 from backend.api.schemas import Problem
+from backend.api.security import with_security
 from backend.database import DATABASE_GONE
 from backend.errors import AppError, InvalidInputError, UnavailableError
 
@@ -29,6 +31,7 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
         (404, "There is no such film or person"),
         (413, "The body is too large"),
         (422, "A value can't be used; `errors` names the field"),
+        (429, "Too many requests; `Retry-After` says when to ask again"),
         (503, "Not available at the moment; `Retry-After` says when to try again"),
     )
 }
@@ -96,13 +99,15 @@ def register(app: FastAPI) -> None:
         return problem(422, "invalid_input", "A value can't be used.", detail=detail, errors=errors)
 
     @app.exception_handler(HTTPException)
-    def http(_: Request, error: HTTPException) -> Response:
+    def http(request: Request, error: HTTPException) -> Response:
         if error.status_code == 400:
             # FastAPI's word for a body that is not UTF-8, nests without end, or has endless numbers.
             return app_problem(InvalidInputError("body: this can't be read as JSON", field="body"))
         title = str(error.detail)
         code = title.lower().replace(" ", "_").replace("'", "")
         headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(request))
         return problem(error.status_code, code, title, detail=title, headers=headers)
 
     def database_gone(_: Request, error: Exception) -> Response:
@@ -127,7 +132,14 @@ def register(app: FastAPI) -> None:
         response = app_problem(AppError())
         # Starlette answers these outside of our middleware.
         response.headers[HEADER] = request_id()
+        response.raw_headers = with_security(response.raw_headers)
         return response
+
+
+def _methods(request: Request) -> list[str]:
+    """What an address may be asked by; Starlette tells those of the first of its routes only."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted(set().union(*(getattr(route, "methods", None) or () for route in routes)))
 
 
 def _document(app: FastAPI) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
@@ -15,7 +16,7 @@ from sqlalchemy import Engine
 from backend.api.access import stored_secret
 from backend.errors import SetupError
 from tests.api.answers import assert_problem
-from tests.api.routes import EVERY_ROUTE, NEEDS_ADMIN, NEEDS_NO_KEY, Call, name
+from tests.api.routes import EVERY_ROUTE, NEEDS_ADMIN, NEEDS_NO_KEY, Call, documented_routes, name
 
 GUARDED = [call for call in EVERY_ROUTE if call.route not in NEEDS_NO_KEY]
 KEY, OTHER_KEY, ADMIN = "key-of-a-client", "key-of-another", "key-of-the-admin"
@@ -112,6 +113,45 @@ def test_beyond_loopback_the_service_is_never_open(
     assert again.get("/genres", headers=bearer(key)).status_code == 200
 
 
+def test_a_key_is_changed_by_listing_two_for_a_while(make_app: Callable[..., FastAPI]) -> None:
+    for listed, expected in (("old", [200, 401]), ("old,new", [200, 200]), ("new", [401, 200])):
+        client = TestClient(make_app(api_keys=listed))
+        assert [client.get("/genres", headers=by_header(key)).status_code for key in ("old", "new")] == expected
+
+
+@pytest.mark.parametrize("key", [KEY, OTHER_KEY, ADMIN])
+def test_a_key_is_in_memory_only_as_a_digest(make_app: Callable[..., FastAPI], key: str) -> None:
+    keys = make_app(api_keys=f"{KEY},{OTHER_KEY}", admin_key=ADMIN).state.keys
+    assert keys.open_to_clients(key)
+    assert key not in repr(keys)
+
+
+def test_lists_that_are_kept_are_not_for_who_has_no_key(make_app: Callable[..., FastAPI]) -> None:
+    app = make_app(api_keys=KEY)
+    app.state.response_cache.trust(float("inf"))
+    client = TestClient(app)
+    assert client.get("/similar/862", headers=by_header(KEY)).status_code == 200
+    assert len(app.state.response_cache) == 1
+    for headers in ({}, by_header("wrong"), {"Cookie": "marquee_key=wrong"}):
+        assert_problem(client.get("/similar/862", headers=headers), 401)
+
+
+def documented_keys(client: TestClient) -> dict[str, bool]:
+    return {route: "security" in operation for route, operation in documented_routes(client).items()}
+
+
+def test_the_description_says_which_routes_ask_for_a_key(make_app: Callable[..., FastAPI]) -> None:
+    routes = {call.route for call in EVERY_ROUTE}
+    for options, asking in (
+        ({}, set()),
+        ({"api_keys": KEY}, routes - NEEDS_NO_KEY),
+        ({"api_keys": KEY, "admin_key": ADMIN}, routes - NEEDS_NO_KEY),
+        ({"admin_key": ADMIN}, NEEDS_ADMIN),
+    ):
+        documented = documented_keys(TestClient(make_app(**options)))
+        assert {route for route, asks in documented.items() if asks} == asking
+
+
 def test_keys_of_the_operators_choice_make_no_file(make_app: Callable[..., FastAPI], tmp_path: Path) -> None:
     client = TestClient(make_app(host="0.0.0.0", api_keys=KEY))
     assert not (tmp_path / "api_key").exists()
@@ -177,3 +217,76 @@ def test_keys_are_neither_logged_nor_told(tmp_path: Path, log_format: str) -> No
     for secret in (KEY, ADMIN, (tmp_path / "token_secret").read_text()):
         assert secret not in run.stderr
         assert secret not in run.stdout
+
+
+SERVES = """
+import logging
+from backend.config import get_settings
+from backend.main import _Server, create_app, server_config
+from backend.telemetry import configure_logging
+
+settings = get_settings()
+configure_logging(settings)
+app = create_app(settings)
+
+@app.get("/broken")
+def broken():
+    raise RuntimeError("as it happens")
+
+config = server_config(app, settings)
+config.lifespan = "off"
+for name in ("", *logging.root.manager.loggerDict):
+    logging.getLogger(name).setLevel(logging.DEBUG)
+_Server(config, settings, key_is_new=False).run()
+"""
+
+
+def every_way(key: str) -> list[Headers]:
+    return [by_header(key), bearer(key), {"Cookie": f"marquee_key={key}"}]
+
+
+def ask_everything(address: str) -> str:
+    """Every route, each way that a key travels, with right keys and one that is nearly so; what is answered."""
+    told = []
+    paths = [(call.method, call.path, call.json) for call in EVERY_ROUTE]
+    paths += [("GET", path, None) for path in ("/", "/broken", "/nowhere", "/similar/x", "/docs")]
+    for key in (KEY, ADMIN, f"{KEY}x"):
+        for headers in every_way(key):
+            for method, path, body in paths:
+                told.append(requests.request(method, address + path, json=body, headers=headers, timeout=10))
+        told.append(requests.get(f"{address}/?key={key}", timeout=10, allow_redirects=False))
+    assert {response.status_code for response in told} >= {200, 303, 401, 403, 404, 422, 500}
+    return "".join(response.text for response in told)
+
+
+def test_no_log_has_a_key_though_every_library_tells_all_it_knows(
+    tmp_path: Path, catalogue_engine: Engine
+) -> None:
+    environment = os.environ | {
+        "API_KEYS": f"{KEY},{OTHER_KEY}",
+        "ADMIN_KEY": ADMIN,
+        "DATA_DIR": str(tmp_path),
+        "DATABASE_URL": catalogue_engine.url.render_as_string(hide_password=False),
+        "LOG_LEVEL": "debug",
+        "PORT": "0",
+        "PYTHONPATH": str(HOME),
+    }
+    pipe = subprocess.PIPE
+    with (tmp_path / "log").open("w") as log:
+        service = subprocess.Popen(
+            [sys.executable, "-c", SERVES], cwd=tmp_path, env=environment, stdout=pipe, stderr=log, text=True
+        )
+        try:
+            assert service.stdout is not None
+            ready = service.stdout.readline().strip()
+            told = ask_everything(ready.removeprefix("Marquee is ready at "))
+        finally:
+            service.terminate()
+            printed = ready + service.communicate(timeout=30)[0]
+    logged = (tmp_path / "log").read_text()
+    for sign in ("as it happens", "sqlalchemy.engine", "SELECT"):
+        assert sign in logged, "not all is logged"
+    for secret in (KEY, ADMIN, (tmp_path / "token_secret").read_text()):
+        assert secret not in logged + printed + told
+    with catalogue_engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM users")
