@@ -1,12 +1,13 @@
 """The engine, the sessions, the only commit, and how long anyone waits for the server."""
 
+import math
 import select
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, get_wait_callback, set_wait_callback
@@ -18,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
 
 from backend.config import get_settings
 from backend.embedded_postgres import DATABASE, EmbeddedPostgres
+from backend.pulse import Pulse
 
 CONNECT_ARGS = {
     "connect_timeout": 5,
@@ -37,6 +39,11 @@ DATABASE_GONE = (OperationalError, InterfaceError, PoolTimeoutError)
 """What the driver and the pool raise while there is no database to ask."""
 PATIENCE = 10.0
 """Seconds that a process which keeps to budgets waits for one statement, or for a connection, at most."""
+LOOK_SECONDS = 0.05
+"""How often one who waits looks whether there is still anything to wait for."""
+
+pulse = Pulse()
+"""Of this process's database."""
 
 
 @lru_cache
@@ -146,17 +153,43 @@ def _create_database(embedded: EmbeddedPostgres) -> None:
     engine.dispose()
 
 
+class _Bounds(NamedTuple):
+    """How long to wait for the server."""
+
+    deadline: float | None = None
+    """By the clock; none: PATIENCE from the beginning of each wait."""
+    silence: float = math.inf
+    """Seconds of waiting, here and for the pulse both, from which on the server is taken to be gone."""
+
+
+_bounds: ContextVar[_Bounds] = ContextVar("bounds", default=_Bounds())  # noqa: B039 - it can't be changed
+
+
 @contextmanager
 def time_budget(seconds: float) -> Iterator[None]:
-    """Whatever this thread asks of the database in the block ends within so many seconds, in an OperationalError.
+    """Whatever is asked of the database in the block ends within so many seconds, in an OperationalError.
 
     Only in a process that keeps to budgets.
     """
-    _thread.deadline = time.monotonic() + seconds
+    with _bounded(_bounds.get()._replace(deadline=time.monotonic() + seconds)):
+        yield
+
+
+@contextmanager
+def giving_up_in_silence(seconds: float) -> Iterator[None]:
+    """So it does where a server does not answer the pulse either for so many seconds."""
+    with _bounded(_bounds.get()._replace(silence=seconds)):
+        yield
+
+
+@contextmanager
+def _bounded(bounds: _Bounds) -> Iterator[None]:
+    # A context goes along with a request from the event loop into its thread.
+    token = _bounds.set(bounds)
     try:
         yield
     finally:
-        del _thread.deadline
+        _bounds.reset(token)
 
 
 def keep_to_budgets(*, keep: bool = True) -> None:
@@ -194,19 +227,17 @@ class OutOfTimeError(psycopg2.OperationalError):
     """The time is over, which says nothing of other connections."""
 
 
-_thread = threading.local()
-
-
 def _wait(connection: psycopg2.extensions.connection) -> None:
-    deadline = getattr(_thread, "deadline", None) or time.monotonic() + PATIENCE
+    bounds, begun = _bounds.get(), time.monotonic()
+    deadline = begun + PATIENCE if bounds.deadline is None else bounds.deadline
     # Not select(), which knows no descriptor above 1,023, and a server with many clients has those.
     waiting = select.poll()
     while (state := connection.poll()) != POLL_OK:
-        rest = deadline - time.monotonic()
-        if rest <= 0:
+        now = time.monotonic()
+        if now >= deadline or min(now - begun, pulse.silence) > bounds.silence:
             raise OutOfTimeError("the server does not answer in time")
         waiting.register(connection, select.POLLIN if state == POLL_READ else select.POLLOUT)
-        waiting.poll(rest * 1000)
+        waiting.poll(min(deadline - now, LOOK_SECONDS) * 1000)
 
 
 def _look_at_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:

@@ -1,7 +1,9 @@
 """The service: everything brought up in order, then answers on HOST:PORT."""
 
+import math
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 
@@ -23,14 +25,22 @@ from backend.api.request_id import HEADER
 from backend.api.response_cache import ResponseCache
 from backend.catalog.pipeline import load_starter_if_empty
 from backend.config import Settings, get_settings
-from backend.database import get_embedded_postgres, get_engine, keep_to_budgets, session_scope
+from backend.database import (
+    DATABASE_GONE,
+    get_embedded_postgres,
+    get_engine,
+    keep_to_budgets,
+    session_scope,
+    time_budget,
+)
 from backend.embedded_postgres import exit_on_signals
 from backend.errors import JobSkippedError, LayerUnavailableError, SetupError
 from backend.migrations import migrate
+from backend.ml.artefact import open_current
 from backend.ml.corpus import say_which
 from backend.ml.embeddings import embed_pending, embedding_coverage
 from backend.ml.encoder import get_encoder
-from backend.ml.file_cache import CacheKeeper
+from backend.ml.file_cache import CacheKeeper, cache_folder
 from backend.ml.recommender import Layers
 from backend.ml.training import is_trained, place_arrivals, train
 from backend.ml.vector_index import ensure_index
@@ -44,6 +54,9 @@ log = structlog.get_logger()
 
 EMBEDDED_BEFORE_SERVING = 5_000
 """The first films are worth waiting for, a minute or so; any other backlog is the scheduler's work."""
+
+LOOK_SECONDS = 1.0
+"""How often one looks whether a database that was away at the start is there."""
 
 DESCRIPTION = """
 Movie recommendations from your own Postgres. Films are identified by their TMDB id (an IMDb id works too),
@@ -78,8 +91,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def run_server(settings: Settings, *, scheduler: bool = True) -> None:
-    """Prepare the database, then serve until told to stop, with a scheduler beside it unless told not to."""
-    prepare(settings)
+    """Prepare the database, then serve until told to stop, with a scheduler beside it unless told not to.
+
+    Where there is no database and files can answer, they do, and it is prepared when it is there.
+    """
+    try:
+        prepare(settings)
+    except DATABASE_GONE as error:
+        if not _files_can_answer(settings):
+            raise
+        log.warning("database_unusable", reason=str(error.__cause__).strip().partition("\n")[0])
+        threading.Thread(target=_prepare_later, args=(settings,), name="preparation", daemon=True).start()
     key_is_new = not (settings.data_dir / KEY_FILE).exists()
     app = create_app(settings)
     # uvicorn has ended in order by the time it passes a Ctrl-C or a SIGTERM on.
@@ -135,6 +157,31 @@ def prepare(settings: Settings) -> None:
     except (OSError, LayerUnavailableError) as error:
         # The database answers without it, and the scheduler tries again.
         log.warning("file_cache_not_written", reason=str(error))
+
+
+def _files_can_answer(settings: Settings) -> bool:
+    try:
+        open_current(cache_folder(settings))
+    except LayerUnavailableError:
+        return False
+    return True
+
+
+def _prepare_later(settings: Settings) -> None:
+    """Prepare a database that was away, as soon as it is there; the body of a thread."""
+    # Answers have a time; an index, or a training, takes what it needs.
+    with time_budget(math.inf):
+        while True:
+            time.sleep(LOOK_SECONDS)
+            try:
+                prepare(settings)
+            except DATABASE_GONE:
+                continue
+            except SetupError as error:
+                log.error("database_not_prepared", detail=error.detail)
+            else:
+                log.info("database_usable_again")
+            return
 
 
 def _see_to_training(settings: Settings) -> None:

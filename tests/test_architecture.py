@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 ROOMS = (
     {"config", "errors", "telemetry"},
-    {"postgres_process", "embedded_postgres", "models", "database", "migrations"},
+    {"postgres_process", "embedded_postgres", "models", "pulse", "database", "migrations"},
     {"catalog", "feedback"},
     {"ml"},
     {"operations"},

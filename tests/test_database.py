@@ -14,8 +14,16 @@ from sqlalchemy.exc import OperationalError
 
 from backend import database
 from backend.config import get_settings
-from backend.database import CONNECT_ARGS, get_engine, keep_to_budgets, reading_session, time_budget
+from backend.database import (
+    CONNECT_ARGS,
+    get_engine,
+    giving_up_in_silence,
+    keep_to_budgets,
+    reading_session,
+    time_budget,
+)
 from backend.embedded_postgres import EmbeddedPostgres
+from backend.pulse import Pulse
 from tests.conftest import make_database
 from tests.test_embedded_postgres import eventually, postmaster, temporary_home
 
@@ -124,6 +132,33 @@ def test_other_threads_have_the_time_they_need(url: str) -> None:
     other.join()
     assert ended == ["well"]
     engine.dispose()
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Pulse:
+    """The pulse of a server that has just fallen silent."""
+    pulse = Pulse()
+    monkeypatch.setattr(database, "pulse", pulse)
+    pulse.asks()
+    return pulse
+
+
+def test_who_gives_up_in_silence_does_not_wait_for_a_server_without_a_pulse(pool: Engine, silent: Pulse) -> None:
+    before = pid_of(pool)
+    with pytest.raises(OperationalError, match=GIVEN_UP), giving_up_in_silence(0.1), pool.connect() as connection:
+        connection.execute(LONG)
+    silent.answered()
+    assert pid_of(pool) != before
+
+
+def test_nor_what_is_answered_nor_who_is_patient_is_given_up(pool: Engine, silent: Pulse) -> None:
+    with pool.connect() as connection:
+        connection.execute(SHORT)
+        with giving_up_in_silence(0.01):
+            connection.execute(WHO)
+        silent.answered()
+        with giving_up_in_silence(0.01):
+            connection.execute(SHORT)
 
 
 def test_a_server_that_ends_meanwhile_is_gone_at_once(pool: Engine) -> None:

@@ -4,6 +4,7 @@ import datetime as dt
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from backend.main import create_app
 from backend.operations.hours import JOBS, previous_due
 from backend.operations.jobs import present, request_job
 from backend.scheduler import Health, Scheduler, make_clock
+from tests.faults.ledger import Ledger
 from tests.test_embedded_postgres import eventually, is_stopped, postmaster, temporary_home
 from tests.test_serve import environment
 from tests.tmdb_stand_in import KEY, TmdbStandIn, numbered_films
@@ -205,8 +207,11 @@ def test_what_is_asked_for_through_the_api_is_picked_up(own_engine: Engine, url:
 # What ends it
 
 
-def test_what_a_kill_interrupts_the_next_scheduler_finishes(own_engine: Engine, url: str, tmp_path: Path) -> None:
+def test_what_a_kill_interrupts_the_next_scheduler_finishes(
+    own_engine: Engine, url: str, tmp_path: Path, ledger: Ledger
+) -> None:
     jobs = ["embeddings", "index", "train", "cache"]
+    took = []
     with ExitStack() as stack:
         scheduler = stack.enter_context(scheduling(tmp_path, DATABASE_URL=url))
         for job in jobs:
@@ -217,14 +222,23 @@ def test_what_a_kill_interrupts_the_next_scheduler_finishes(own_engine: Engine, 
                 scheduler = stack.enter_context(scheduling(tmp_path, DATABASE_URL=url))
                 found = [(job, "interrupted"), (job, "running")]
                 eventually(lambda found=found: runs(own_engine)[-2:] == found, "it is running again")
+            since = time.monotonic()
             eventually(lambda: runs(own_engine)[-1][1] != "running", "it was finished")
+            took.append(time.monotonic() - since)
         scheduler.end()
     ends = {"embeddings": "succeeded", "index": "succeeded", "train": "skipped", "cache": "succeeded"}
     assert runs(own_engine) == [row for job in jobs for row in ((job, "interrupted"), (job, ends[job]))]
+    told_of_kill(ledger, ", ".join(jobs), took=max(took))
+
+
+def told_of_kill(ledger: Ledger, jobs: str, *, took: float) -> None:
+    """For the page: each was killed in the middle, for what it needs was withheld, and the next run ended it."""
+    see = "nothing; the run counts as interrupted, and the next scheduler begins it again"
+    ledger.fault(f"scheduler killed (-9) in {jobs}", clients_see=see, lost="nothing", well_again_after=took)
 
 
 def test_a_refresh_from_tmdb_that_a_kill_interrupts_is_finished_too(
-    own_engine: Engine, url: str, tmp_path: Path
+    own_engine: Engine, url: str, tmp_path: Path, ledger: Ledger
 ) -> None:
     with TmdbStandIn(numbered_films(3)) as tmdb:
         options = {"DATABASE_URL": url, "TMDB_API_KEY": KEY, "TMDB_BASE_URL": tmdb.url}
@@ -233,10 +247,13 @@ def test_a_refresh_from_tmdb_that_a_kill_interrupts_is_finished_too(
             eventually(lambda: bool(tmdb.details()), "films are being fetched")
             scheduler.kill()
         with scheduling(tmp_path, **options) as scheduler:
+            since = time.monotonic()
             eventually(lambda: runs(own_engine)[-1] == ("ingest", "succeeded"), "it was finished")
+            took = time.monotonic() - since
             scheduler.end()
     with own_engine.connect() as connection:
         assert connection.scalar(text("SELECT count(embedding) FROM movies WHERE source = 'tmdb'")) == 3
+    told_of_kill(ledger, "ingest", took=took)
 
 
 def test_without_a_database_it_says_so_in_one_line(tmp_path: Path) -> None:

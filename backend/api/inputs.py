@@ -1,6 +1,7 @@
 """What comes in: parameters and bodies, checked before anything else sees them."""
 
 import datetime as dt
+import re
 from dataclasses import replace
 from typing import Annotated, Any
 

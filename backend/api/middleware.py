@@ -1,4 +1,4 @@
-"""Around every request: the prefix of a proxy, an id, a bound on the body, a count and a time, and safe headers."""
+"""Around every request: a prefix of a proxy, an id, a bound on the body, a count and a time, safe headers."""
 
 import re
 import time

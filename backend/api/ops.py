@@ -15,7 +15,7 @@ from backend.api.schemas import Live, Ready, Stats
 from backend.catalog.filters import NO_FILTERS
 from backend.catalog.progress import PROGRESS
 from backend.catalog.queue_store import find_position
-from backend.database import connections_in_use, time_budget
+from backend.database import connections_in_use
 from backend.errors import SetupError
 from backend.feedback.store import counts
 from backend.ml.pgvector_recommender import PgvectorRecommender
@@ -74,8 +74,8 @@ def _show_what_the_database_knows(layers: Layers, database: PgvectorRecommender,
     """Where it can be asked; one who only looks at how things are leaves the breaker alone."""
     progress, recall, coverage = None, None, None
     ages: dict[str, float | None] = dict.fromkeys(JOBS)
-    if not layers.breaker.is_open:
-        with suppress(*FAILURES), time_budget(layers.config.budget):
+    if not layers.database_is_away:
+        with suppress(*FAILURES), layers.asking_first():
             progress = find_position(session, PROGRESS)
             ages = seconds_since_success(session)
             recall = status(session)["recall_at_10"]

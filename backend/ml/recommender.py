@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from backend.catalog.filters import Filters, MovieRef
 from backend.config import Settings
-from backend.database import DATABASE_GONE, time_budget
+from backend.database import DATABASE_GONE, OutOfTimeError, giving_up_in_silence, pulse, time_budget
 from backend.errors import LayerUnavailableError, MovieNotFoundError, MovieNotShownError, UnavailableError
 from backend.ml.answer import Answer, Request, Rows, Source, Verdict
 from backend.ml.artefact import Artefact, Watched
@@ -24,6 +24,7 @@ from backend.ml.film_table import FilmTable
 from backend.ml.people_store import PeopleFile
 from backend.ml.pgvector_recommender import PgvectorConfig, PgvectorRecommender
 from backend.ml.popular_recommender import PopularRecommender, bundled_films
+from backend.ml.ramp import Ramp
 from backend.ml.svd_recommender import SVDModel, SVDRecommender, models_folder
 from backend.ml.taste_statements import Vector384
 from backend.telemetry import LAYER_UP
@@ -75,6 +76,10 @@ class RecommenderConfig:
 
     budget: float = 1.0
     """Seconds that the database has for an answer before the file cache gives it."""
+    doubt: float = 0.15
+    """Seconds without a pulse after which the file cache answers. A false alarm costs nobody anything."""
+    silence: float = 0.5
+    """Seconds without a pulse after which what only the database can answer is refused."""
     breaker: BreakerConfig = field(default_factory=BreakerConfig)
 
 
@@ -85,6 +90,7 @@ class Layers:
         self.settings = settings
         self.config = config or RecommenderConfig()
         self.breaker = Breaker(self.config.breaker)
+        self._ramp = Ramp(settings.db_pool_size)
         open_cache = partial(_open_cache, settings=settings)
         open_model = partial(_open_model, settings=settings)
         self.cache = Watched("file_cache", cache_folder(settings), open_cache)
@@ -97,7 +103,7 @@ class Layers:
         self._last_known: tuple[FilmTable, PeopleFile | None] | None = None
         self.database_trouble = ""
         """Why the database last failed to answer."""
-        LAYER_UP.labels("pgvector").set(1)
+        LAYER_UP.labels("pgvector").set_function(lambda: float(not self.database_is_away))
 
     def refresh(self) -> None:
         """Follow the files: open what is new, let go of what is gone."""
@@ -126,21 +132,40 @@ class Layers:
         """The same with the films of the bundled catalogue, which can't be gone."""
         return PopularRecommender(bundled_films(), include_adult=self.settings.include_adult)
 
+    @property
+    def database_is_away(self) -> bool:
+        """Whether it is left alone; not where a moment's silence only raises doubt."""
+        return self.breaker.is_open or pulse.silence > self.config.silence
+
     def worked(self, source: Source) -> None:
         """Note who answered. Said is only what lasts: one request that was handed on is counted, not logged."""
         self.in_use = source
         if source == "pgvector":
-            if self.breaker.worked():
-                LAYER_UP.labels("pgvector").set(1)
-                self._say(source)
-        elif self.breaker.is_open:
+            self.breaker.worked()
+        if (source == "pgvector") != self.database_is_away:
             self._say(source)
 
-    def database_failed(self, reason: str) -> None:
+    def database_failed(self, error: Exception) -> None:
         """Note that the database did not answer, and why."""
-        self.database_trouble = reason
-        if self.breaker.failed():
-            LAYER_UP.labels("pgvector").set(0)
+        cause = getattr(error, "orig", None) or error
+        self.database_trouble = _one_line(cause)
+        # Without a pulse nobody needs to count, and with it again nobody needs to try.
+        is_silent = pulse.silence > self.config.doubt
+        if not is_silent:
+            self.breaker.failed(slowly=isinstance(cause, OutOfTimeError))
+        if is_silent or self.breaker.is_open:
+            self._ramp.begin_anew()
+
+    def may_ask_database(self) -> bool:
+        """Whether to begin with it, where another layer can answer as well."""
+        is_silent = pulse.silence > self.config.doubt
+        return not is_silent and self._ramp.has_room and self.breaker.lets_through()
+
+    @contextmanager
+    def asking_first(self) -> Iterator[None]:
+        """Around a question to the database that another layer answers where it takes long."""
+        with self._ramp.asking(), time_budget(self.config.budget), giving_up_in_silence(self.config.doubt):
+            yield
 
     @contextmanager
     def asking_database(self) -> Iterator[None]:
@@ -148,19 +173,21 @@ class Layers:
 
         Whoever waited for it then would hold a thread that another layer could answer with.
         """
-        if not self.breaker.lets_through():
+        if pulse.silence > self.config.silence or not self.breaker.lets_through():
             raise UnavailableError()
         try:
-            yield
+            with giving_up_in_silence(self.config.silence):
+                yield
         except DATABASE_GONE as error:
-            self.database_failed(_one_line(error))
+            self.database_failed(error)
             raise
         self.worked("pgvector")
 
     def _say(self, source: Source) -> None:
         if source != self._said:
             before, self._said = self._said, source
-            log.warning("layer_in_use", layer=source, before=before, database=self.database_trouble)
+            trouble = self.database_trouble or "it does not answer"
+            log.warning("layer_in_use", layer=source, before=before, database=trouble)
 
 
 class Recommender:
@@ -224,12 +251,12 @@ class Recommender:
         is_known = True
         for source, layer in self._each():
             try:
-                with time_budget(self._layers.config.budget) if source == "pgvector" else nullcontext():
+                with self._layers.asking_first() if source == "pgvector" else nullcontext():
                     result = ask(layer())
             except FAILURES as error:
                 # Whoever asks again in this session finds a connection that works.
                 self.database.db.rollback()
-                self._layers.database_failed(_one_line(error))
+                self._layers.database_failed(error)
             except LayerUnavailableError:
                 continue
             except MovieNotFoundError as error:
@@ -245,7 +272,7 @@ class Recommender:
         raise UnavailableError()
 
     def _each(self) -> Iterator[tuple[Source, Callable[[], Layer]]]:
-        if self._layers.breaker.lets_through():
+        if self._layers.may_ask_database():
             yield "pgvector", lambda: self.database
         yield "file_cache", self._layers.cache.get
         yield "svd", self._layers.model.get
@@ -263,6 +290,5 @@ def _open_model(artefact: Artefact, *, settings: Settings) -> SVDRecommender:
     return SVDRecommender(SVDModel.open(artefact), include_adult=settings.include_adult)
 
 
-def _one_line(error: Exception) -> str:
-    cause = getattr(error, "orig", None) or error
+def _one_line(cause: Exception) -> str:
     return f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"

@@ -1,4 +1,7 @@
-"""Hearing of changes: the database tells every process that listens, as they are committed."""
+"""Hearing of changes, which the database tells every process that listens, and whether it still tells of anything.
+
+The thread that listens asks again and again, so it is also the process's pulse.
+"""
 
 import select
 import threading
@@ -13,15 +16,17 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from backend.database import CHANGES, get_engine, time_budget
+from backend.database import CHANGES, get_engine, pulse, time_budget
 
 log = structlog.get_logger()
 
-ASK_EVERY = 0.3
-"""Seconds of silence after which the server is asked whether it is still there."""
+QUESTION = "SELECT FROM movies, interactions, item_factors WHERE false"
+"""Reads nothing, but waits as answers do where the server is frozen, or something that they read is locked."""
+ASK_EVERY = 0.1
+"""Seconds from an answer to the next question, where nothing is told in between."""
 ANSWER_SECONDS = 5.0
 """What it is given to answer: of one that is busy nothing is lost, and nothing is trusted meanwhile."""
-RETRY_SECONDS = 0.5
+RETRY_SECONDS = 0.1
 
 GONE = (DBAPIError, PoolTimeoutError, psycopg2.Error, OSError)
 """What a database that is away, or a connection that ends, makes of a wait for it."""
@@ -55,12 +60,14 @@ def follow_changes(hearer: Hearer, changed: threading.Event, stop: threading.Eve
                 changed.set()
                 _hear(driver, hearer, changed, stop)
         except GONE as error:
+            pulse.asks()
             if heard:
                 log.warning("changes_not_heard", reason=type(error).__name__)
             heard = False
         finally:
             hearer.distrust()
         stop.wait(RETRY_SECONDS)
+    pulse.answered()
 
 
 @contextmanager
@@ -70,6 +77,8 @@ def _listening() -> Iterator[Any]:
         # Not one of the pool's any more: those are for answers.
         connection.detach()
         driver.autocommit = True
+        # Before it listens, which a standby refuses.
+        _ask(driver)
         with time_budget(ANSWER_SECONDS):
             connection.execute(text(f"LISTEN {CHANGES}"))
         yield driver
@@ -81,13 +90,19 @@ def _hear(driver: Any, hearer: Hearer, changed: threading.Event, stop: threading
     waiting.register(driver, select.POLLIN)
     while not stop.is_set():
         asked = time.monotonic()
-        with time_budget(ANSWER_SECONDS), driver.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        _ask(driver)
         _tell(driver, hearer, changed)
         hearer.trust(asked)
         if waiting.poll(ASK_EVERY * 1000):
             driver.poll()
             _tell(driver, hearer, changed)
+
+
+def _ask(driver: Any) -> None:
+    pulse.asks(driver.fileno())
+    with time_budget(ANSWER_SECONDS), driver.cursor() as cursor:
+        cursor.execute(QUESTION)
+    pulse.answered()
 
 
 def _tell(driver: Any, hearer: Hearer, changed: threading.Event) -> None:

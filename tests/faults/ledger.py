@@ -1,7 +1,7 @@
 """What the tests of faults, of load and of bad inputs found, for docs/reliability.md.
 
-A plugin of pytest. With `--ledger DIR` the tests run that write into it, or are marked `faults`, and what they found is
-kept as `DIR/<name>.json`; without, nothing is kept.
+A plugin of pytest. With `--ledger DIR` the tests run that write into it, or are marked `faults`, and what they
+found is kept as `DIR/<name>.json`; without, nothing is kept.
 """
 
 import datetime as dt

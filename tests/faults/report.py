@@ -11,9 +11,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 INTRODUCTION = """\
 # What it survives
 
-Written by `make test-faults`. Each row is a test, with a real service process and a real PostgreSQL, and each figure is
-what the test measured in that run; what it promises, it asserts, so a row stands here only if the promise was kept.
-How the parts work together stands in [architecture.md](architecture.md).
+Written by `make test-faults`. Each row is a test with real parts, and each figure is what it measured in that run.
+What it promises it asserts, so a row stands here only if the promise was kept. How the
+parts work together stands in [architecture.md](architecture.md).
 """
 
 Entry = Mapping[str, Any]

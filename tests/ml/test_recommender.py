@@ -35,6 +35,7 @@ from backend.ml.pgvector_recommender import PgvectorRecommender
 from backend.ml.popular_recommender import bundled_films
 from backend.ml.recommender import Layers, Recommender, RecommenderConfig
 from backend.ml.svd_recommender import models_folder
+from backend.pulse import Pulse
 from tests.catalogue import TOY_STORY
 from tests.clock import Clock
 from tests.conftest import make_database
@@ -45,7 +46,7 @@ from tests.test_embedded_postgres import eventually
 
 ADA, NUMBER = person(12), 12
 NOBODY_KNOWS = 10**6
-BREAKER = BreakerConfig(failures=3, pause=10.0)
+BREAKER = BreakerConfig(failures=3, slow=3, pause=10.0)
 
 
 class Service:
@@ -493,6 +494,73 @@ def test_the_metrics_say_which_layers_are_up(service: Service) -> None:
         assert (up("file_cache"), up("svd")) == (0, 1)
     service.recommend()
     assert up("pgvector") == 1
+
+
+# The pulse
+
+
+@pytest.fixture
+def pulse(service: Service, monkeypatch: pytest.MonkeyPatch) -> Pulse:
+    """The pulse of the database, as some thread would take it."""
+    pulse = Pulse(clock=service.clock)
+    monkeypatch.setattr(module, "pulse", pulse)
+    return pulse
+
+
+def test_while_the_database_is_silent_nobody_asks_it_and_then_all_do_at_once(
+    service: Service, attempts: list[str], pulse: Pulse
+) -> None:
+    pulse.asks()
+    service.clock.now += RecommenderConfig().doubt + 0.01
+    for _ in range(20):
+        answer = service.recommend()
+        assert (answer.source, answer.degraded) == ("file_cache", True)
+    assert attempts == []
+    service.engine = service.whole
+    pulse.answered()
+    assert {service.recommend().source for _ in range(20)} == {"pgvector"}
+
+
+def test_a_moment_of_silence_is_no_change_of_state_but_a_lasting_one_is(service: Service, pulse: Pulse) -> None:
+    config = RecommenderConfig()
+    with capture_logs() as logged:
+        pulse.asks()
+        service.clock.now += config.doubt + 0.01
+        service.recommend()
+        with service.layers.asking_database():
+            pass
+        assert (logged, up("pgvector")) == ([], 1)
+        service.clock.now += config.silence
+        with pytest.raises(UnavailableError), service.layers.asking_database():
+            pytest.fail("it was asked")
+        service.recommend()
+        assert up("pgvector") == 0
+        pulse.answered()
+        service.recommend()
+        assert up("pgvector") == 1
+    assert [line["layer"] for line in logged] == ["file_cache", "pgvector"]
+
+
+@pytest.mark.usefixtures("keeping_to_budgets")
+def test_an_answer_that_takes_too_long_counts_less_than_none(
+    service: Service, world: World, postgres: EmbeddedPostgres
+) -> None:
+    service.layers.breaker = Breaker(BreakerConfig(failures=1, slow=2), clock=service.clock)
+    with slow(world, postgres) as engine:
+        service.engine = engine
+        assert service.recommend().source == "file_cache"
+        assert not service.layers.breaker.is_open
+        assert service.recommend().source == "file_cache"
+        assert service.layers.breaker.is_open
+
+
+def test_what_fails_in_silence_is_not_held_against_a_database_that_is_back(service: Service, pulse: Pulse) -> None:
+    pulse.asks()
+    service.clock.now += 1
+    for _ in range(BREAKER.failures):
+        service.layers.database_failed(OSError("away"))
+    pulse.answered()
+    assert service.recommend().source == "pgvector"
 
 
 # What must not be hidden

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from backend.database import CONNECT_ARGS, session_scope
+from backend.database import CONNECT_ARGS, pulse, session_scope
 from backend.operations import changes
 from backend.operations.changes import follow_changes
 from tests.test_embedded_postgres import eventually
@@ -65,7 +65,7 @@ def change(*statements: str) -> None:
 def end_the_listener() -> None:
     change(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE query = 'SELECT 1' AND datname = current_database() AND pid <> pg_backend_pid()"
+        "WHERE query LIKE 'SELECT FROM movies, %' AND datname = current_database() AND pid <> pg_backend_pid()"
     )
 
 
@@ -149,6 +149,28 @@ def test_without_a_database_nothing_is_trusted(
     eventually(lambda: not heard.trusts, "what is not heard is trusted")
     monkeypatch.setattr(changes, "get_engine", lambda: own_engine)
     eventually(lambda: heard.trusts, "a database that is back is not found")
+
+
+@pytest.mark.parametrize("table", ["movies", "interactions"])
+def test_a_table_that_is_locked_makes_silence_and_an_answer_ends_it(
+    heard: Heard, own_engine: Engine, table: str
+) -> None:
+    settled(heard)
+    with own_engine.begin() as connection:
+        connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+        eventually(lambda: pulse.silence > 0.2, "nobody notices")
+    eventually(lambda: pulse.silence == 0, "it is not noticed that all is well again")
+
+
+def test_a_server_that_is_away_is_silent(
+    heard: Heard, own_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/none", connect_args=CONNECT_ARGS)
+    monkeypatch.setattr(changes, "get_engine", lambda: nowhere)
+    end_the_listener()
+    eventually(lambda: pulse.silence > 0.2, "nobody notices")
+    monkeypatch.setattr(changes, "get_engine", lambda: own_engine)
+    eventually(lambda: pulse.silence == 0, "a server that is back is not heard")
 
 
 def test_a_new_index_makes_new_connections(heard: Heard, own_engine: Engine) -> None:
