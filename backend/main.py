@@ -104,10 +104,15 @@ def run_server(settings: Settings, *, scheduler: bool = True) -> None:
         threading.Thread(target=_prepare_later, args=(settings,), name="preparation", daemon=True).start()
     key_is_new = not (settings.data_dir / KEY_FILE).exists()
     app = create_app(settings)
-    # uvicorn has ended in order by the time it passes a Ctrl-C or a SIGTERM on.
+    server = _Server(server_config(app, settings), settings, key_is_new=key_is_new)
     exit_on_signals()
     with suppress(KeyboardInterrupt), SchedulerCompanion() if scheduler else nullcontext():
-        _Server(server_config(app, settings), settings, key_is_new=key_is_new).run()
+        try:
+            server.run()
+        except SystemExit:
+            # uvicorn has ended in order by the time it passes a SIGTERM on; not where it could not begin.
+            if not server.started:
+                raise SystemExit(1) from None
     print("Marquee has stopped.", flush=True)
 
 
@@ -233,8 +238,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """The last one added is the first one asked."""
     app.add_middleware(CachedAnswers)
     app.add_middleware(BodyLimit)
-    if settings.rate_limits:
-        app.add_middleware(RateLimit, limits=settings.rate_limits)
+    if settings.rate_limit:
+        app.add_middleware(RateLimit, limit=settings.rate_limit)
     if settings.allowed_origins:
         # A page of another site asks with a key of its own: the cookie of ours is not for it.
         app.add_middleware(

@@ -65,10 +65,11 @@ class Movie(Base):
             "text_hash",
             postgresql_where=text("embedding_hash IS DISTINCT FROM text_hash"),
         ),
-        Index("movies_title_key_idx", text(TITLE_KEY)),
+        Index("movies_title_key_idx", text(TITLE_KEY), "release_year"),
         Index(
             "movies_original_title_key_idx",
             text("title_key(original_title)"),
+            "release_year",
             postgresql_where=text("original_title <> title"),
         ),
         Index("movies_fetched_at_idx", "fetched_at", postgresql_where=text("source = 'tmdb'")),
@@ -166,7 +167,7 @@ class PendingInteraction(Base):
         CheckConstraint("num_nonnulls(tmdb_id, imdb_id, title) >= 1", name="pending_interactions_movie_check"),
         Index("pending_interactions_tmdb_id_idx", "tmdb_id"),
         Index("pending_interactions_imdb_id_idx", "imdb_id"),
-        Index("pending_interactions_title_key_idx", text(TITLE_KEY)),
+        Index("pending_interactions_title_key_idx", text(TITLE_KEY), "year"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)

@@ -151,8 +151,28 @@ def test_it_says_where_it_is_answers_ends_in_order_and_redoes_nothing(data: Path
     with serving(data) as service:
         assert service.state() == before
         assert service.ask("/recommendations/anna").json()["results"][0]["id"] == 863
-        service.end(signal.SIGTERM)
+        assert service.end(signal.SIGTERM) == "Marquee has stopped.\n"
+        assert service.process.returncode == 0
         assert is_stopped(service.postgres)
+
+
+def test_where_the_port_is_taken_it_ends_with_an_error(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [
+            sys.executable,
+            "-m",
+            "backend",
+            "serve",
+            "--no-scheduler",
+            "--port",
+            str(taken.getsockname()[1]),
+        ]
+        ended = subprocess.run(
+            command, cwd=ROOT, env=environment(data), capture_output=True, text=True, timeout=60
+        )
+    assert ended.returncode == 1
+    assert "address already in use" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def say_nonsense(service: Service) -> None:

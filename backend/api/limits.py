@@ -2,10 +2,9 @@
 
 import math
 import time
-from collections.abc import Sequence
 
 from fastapi import Request
-from limits import RateLimitItem
+from limits import parse_many
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,9 +24,10 @@ class RateLimit:
     end of one, twice the amount may come.
     """
 
-    def __init__(self, app: ASGIApp, limits: Sequence[RateLimitItem]) -> None:
+    def __init__(self, app: ASGIApp, limit: str) -> None:
+        """`limit` is what RATE_LIMIT says."""
         self.app = app
-        self._limits = limits
+        self._limits = parse_many(limit)
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

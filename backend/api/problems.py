@@ -8,6 +8,7 @@ import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from psycopg2.errors import ReadOnlySqlTransaction
 from sqlalchemy.exc import InternalError
 from starlette.exceptions import HTTPException
@@ -138,8 +139,9 @@ def register(app: FastAPI) -> None:
 
 def _methods(request: Request) -> list[str]:
     """What an address may be asked by; Starlette tells those of the first of its routes only."""
-    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    return sorted(set().union(*(getattr(route, "methods", None) or () for route in routes)))
+    routes = iter_route_contexts(request.app.routes)
+    allowed = [route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted(set().union(*allowed))
 
 
 def _document(app: FastAPI) -> None:

@@ -36,8 +36,9 @@ from backend.feedback.weights import Kind
 from backend.models import Interaction, Movie, PendingInteraction, User
 
 # Films are found by the same rules as in the trigger that settles pending interactions. Each rule has arrays of
-# its own, whose lengths tell the planner when to scan the films once. New people come along: what follows is a
-# statement of its own, because only a new one sees the people whom others made meanwhile.
+# its own, whose lengths tell the planner when to scan the films once; titles are always looked up one by one. New
+# people come along: what follows is a statement of its own, because only a new one sees the people whom others
+# made meanwhile.
 MEET = text("""
 WITH met AS (
     INSERT INTO users (external_id)
@@ -46,18 +47,6 @@ WITH met AS (
     WHERE NOT EXISTS (SELECT FROM users u WHERE u.external_id = person)
     ORDER BY person
     ON CONFLICT (external_id) DO NOTHING
-), given AS (
-    SELECT number, title_key(title) AS key, year
-    FROM unnest(CAST(:titles AS text[]), CAST(:years AS smallint[])) WITH ORDINALITY AS g (title, year, number)
-), titled AS (
-    SELECT g.number, m.id, m.vote_count, abs(m.release_year - g.year) AS years_off
-    FROM given g
-    JOIN movies m ON title_key(m.title) = g.key AND m.release_year BETWEEN g.year - 1 AND g.year + 1
-    UNION
-    SELECT g.number, m.id, m.vote_count, abs(m.release_year - g.year)
-    FROM given g
-    JOIN movies m ON title_key(m.original_title) = g.key AND m.original_title <> m.title
-        AND m.release_year BETWEEN g.year - 1 AND g.year + 1
 )
 SELECT DISTINCT ON (rule, number) rule, number, id
 FROM (
@@ -70,8 +59,24 @@ FROM (
     JOIN movies m ON m.imdb_id = g.imdb_id
     UNION ALL
     SELECT 2, number, id, vote_count
-    FROM titled t
-    WHERE years_off = 0 OR NOT EXISTS (SELECT FROM titled other WHERE other.number = t.number AND other.id <> t.id)
+    FROM (
+        SELECT number, id, vote_count, release_year = year AS is_year,
+            min(id) OVER (PARTITION BY number) = max(id) OVER (PARTITION BY number) AS is_alone
+        FROM (
+            SELECT number, title_key(title) AS key, year
+            FROM unnest(CAST(:titles AS text[]), CAST(:years AS smallint[])) WITH ORDINALITY
+                AS t (title, year, number)
+        ) g
+        CROSS JOIN LATERAL (
+            SELECT id, vote_count, release_year FROM movies
+            WHERE title_key(title) = key AND release_year BETWEEN year - 1 AND year + 1
+            UNION ALL
+            SELECT id, vote_count, release_year FROM movies
+            WHERE title_key(original_title) = key AND original_title <> title
+                AND release_year BETWEEN year - 1 AND year + 1
+        ) m
+    ) titled
+    WHERE is_year OR is_alone
 ) candidates
 ORDER BY rule, number, vote_count DESC, id
 """)

@@ -77,7 +77,7 @@ class RecommenderConfig:
     budget: float = 1.0
     """Seconds that the database has for an answer before the file cache gives it."""
     doubt: float = 0.15
-    """Seconds without a pulse after which the file cache answers. A false alarm costs nobody anything."""
+    """Seconds without a pulse after which the file cache answers: a false alarm costs next to nothing."""
     silence: float = 0.5
     """Seconds without a pulse after which what only the database can answer is refused."""
     breaker: BreakerConfig = field(default_factory=BreakerConfig)

@@ -21,7 +21,7 @@ SETTLE_SECONDS = 0.5
 """What is changed together is embedded together."""
 LOOK_SECONDS = 1.0
 """How often a thread that has nothing to do asks whether it is to end."""
-MOST_FILMS = 128
+MOST_FILMS = 500
 """More is work for the scheduler."""
 AT_ONCE = 16
 """A tenth of a second's work: a search that wants the encoder meanwhile waits no longer."""

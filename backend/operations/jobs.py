@@ -80,6 +80,8 @@ def present(engine: Engine) -> Iterator[Connection]:
     with _session(engine) as connection:
         connection.execute(text("SELECT pg_advisory_lock_shared(:locks, 0)"), {"locks": LOCKS})
         yield connection
+        # As with a job's lock.
+        connection.execute(text("SELECT pg_advisory_unlock_shared(:locks, 0)"), {"locks": LOCKS})
 
 
 def waiting_jobs(connection: Connection) -> list[str]:

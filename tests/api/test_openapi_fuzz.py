@@ -25,8 +25,8 @@ HEADERS = {"X-API-Key": KEY}
 UNHURRIED = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
 ROUTES = [call.route for call in EVERY_ROUTE]
 MODES = list(GenerationMode)
-UNSAID = {"future", "too_long_ago", "invalid_input"}
-"""What a value may be refused for that no schema can say: what time it is, and which lists were ours."""
+UNSAID = {"future", "too_long_ago", "invalid_input", "unusable_file"}
+"""What a value may be refused for that no schema can say: the time, which lists were ours, what is in a file."""
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,7 @@ def description(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> B
     app = create_app(Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("fuzzed"), api_keys=KEY))
     app.state.words._encoder = encoder
     app.state.response_cache.trust(float("inf"))
+    app.state.layers.refresh()
     return schemathesis.openapi.from_asgi("/openapi.json", without_lifespan(app))
 
 
@@ -59,11 +60,16 @@ def films(catalogue_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator
         connection.exec_driver_sql("DELETE FROM job_runs")
 
 
-def check(case: Case) -> Response:
-    """Ask, and let every check have a look."""
+def check(case: Case, mode: GenerationMode | None = None) -> Response:
+    """Ask, and let every check have a look.
+
+    Of what was made to be refused schemathesis sometimes thinks that it would do: it looks at text as it is quoted
+    in an address.
+    """
     response = case.call(headers=HEADERS)
-    unsaid = [positive_data_acceptance] if is_unsaid(response) else []
-    case.validate_response(response, headers=HEADERS, excluded_checks=unsaid)
+    may_be_refused = mode is GenerationMode.NEGATIVE or is_unsaid(response)
+    excluded = [positive_data_acceptance] if may_be_refused else []
+    case.validate_response(response, headers=HEADERS, excluded_checks=excluded)
     return response
 
 
@@ -81,12 +87,18 @@ def ask_at_the_bounds(description: BaseSchema, route: str, *, every: int = 1) ->
 
 def ask_at_random(description: BaseSchema, route: str, *, asked: settings) -> list[Response]:
     """By the schema, and against it."""
+    return [told for mode in MODES for told in _ask(operation_of(description, route), mode, asked=asked)]
+
+
+def _ask(operation: APIOperation, mode: GenerationMode, *, asked: settings) -> list[Response]:
     told = []
-    for mode in MODES:
-        cases = operation_of(description, route).as_strategy(mode)
-        # There is nothing to do against a schema that takes nothing.
-        with suppress(Unsatisfiable):
-            asked(given(cases)(lambda case: told.append(check(case))))()
+
+    def ask(case: Case) -> None:
+        told.append(check(case, mode))
+
+    # There is nothing to do against a schema that takes nothing.
+    with suppress(Unsatisfiable):
+        asked(given(operation.as_strategy(mode))(ask))()
     return told
 
 
@@ -99,7 +111,7 @@ def operation_of(description: BaseSchema, route: str) -> APIOperation:
 @pytest.mark.parametrize("route", ROUTES)
 def test_every_answer_is_as_documented(description: BaseSchema, route: str) -> None:
     told = list(ask_at_the_bounds(description, route, every=4))
-    told += ask_at_random(description, route, asked=settings(UNHURRIED, max_examples=5, derandomize=True))
+    told += ask_at_random(description, route, asked=settings(UNHURRIED, max_examples=3, derandomize=True))
     assert {response.status_code for response in told} - {200} or route in NEEDS_NO_KEY
 
 
@@ -108,7 +120,7 @@ def test_every_answer_is_as_documented(description: BaseSchema, route: str) -> N
 def test_thousands_of_answers_are_as_documented(description: BaseSchema, ledger: Ledger) -> None:
     statuses = []
     for route in ROUTES:
-        told = ask_at_random(description, route, asked=settings(UNHURRIED, max_examples=400))
+        told = ask_at_random(description, route, asked=settings(UNHURRIED, max_examples=200))
         statuses += [response.status_code for response in (*ask_at_the_bounds(description, route), *told)]
     ledger.inputs(
         "requests made from the OpenAPI document, by it and against it",

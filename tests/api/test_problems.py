@@ -221,9 +221,21 @@ def test_several_mistakes_are_all_named(counted: TestClient) -> None:
     assert [error["field"] for error in response.json()["errors"]] == ["year_min", "n", "page"]
 
 
-def test_wrong_methods_are_told_the_right_ones(counted: TestClient) -> None:
-    assert_problem(counted.put("/movies"), 405, code="method_not_allowed")
-    assert counted.put("/movies").headers["Allow"] == "GET"
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/movies", "GET"),
+        ("/v1/movies/862", "GET"),
+        ("/recommendations", "GET, POST"),
+        ("/v1/recommendations", "GET, POST"),
+        ("/users/ada", "DELETE"),
+        ("/health/live", "GET"),
+        ("/docs", "GET"),
+    ],
+)
+def test_wrong_methods_are_told_the_right_ones(counted: TestClient, path: str, allowed: str) -> None:
+    assert_problem(counted.put(path), 405, code="method_not_allowed")
+    assert counted.put(path).headers["Allow"] == allowed
 
 
 def chunks(size: int) -> Iterator[bytes]:

@@ -39,7 +39,7 @@ class World:
         self.data.mkdir()
         self.server = EmbeddedPostgres(home / "postgres")
         self.server.start()
-        self._admin(f"ALTER SYSTEM SET max_connections = {CONNECTIONS}", "CREATE DATABASE marquee")
+        self.administer(f"ALTER SYSTEM SET max_connections = {CONNECTIONS}", "CREATE DATABASE marquee")
         self.server.stop()
         self.server.start()
         self.films: list[int] = []
@@ -64,6 +64,13 @@ class World:
             result = connection.execute(text(statement))
             return [tuple(row) for row in result] if result.returns_rows else []
 
+    def administer(self, *statements: str) -> None:
+        """Run statements outside of the database."""
+        engine = create_engine(self.server.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with engine.connect() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+
     def serving(self, *options: str, **more: str) -> Any:
         """The service, without a scheduler unless told otherwise."""
         return serving(self.data, *options, DATABASE_URL=self.url, **more)
@@ -87,12 +94,6 @@ class World:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(processes, timeout=10)
-
-    def _admin(self, *statements: str) -> None:
-        engine = create_engine(self.server.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
-        with engine.connect() as connection:
-            for statement in statements:
-                connection.execute(text(statement))
 
     def _fill(self) -> None:
         with self.engine() as engine:

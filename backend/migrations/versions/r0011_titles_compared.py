@@ -18,11 +18,10 @@ RETURN coalesce(
 # Not among the MAKERS of `shapes.py`, which knows tables and indexes but no functions.
 INDEXES = """
 DROP INDEX IF EXISTS movies_title_key_idx, movies_original_title_key_idx, pending_interactions_title_key_idx;
-CREATE INDEX movies_title_key_idx ON movies (title_key(title));
-CREATE INDEX movies_original_title_key_idx ON movies (title_key(original_title)) WHERE original_title <> title;
-CREATE INDEX pending_interactions_title_key_idx ON pending_interactions (title_key(title));
--- Of an expression nothing is known before; taken for two hundred different titles, it would not be looked up.
-ANALYZE movies;
+CREATE INDEX movies_title_key_idx ON movies (title_key(title), release_year);
+CREATE INDEX movies_original_title_key_idx ON movies (title_key(original_title), release_year)
+    WHERE original_title <> title;
+CREATE INDEX pending_interactions_title_key_idx ON pending_interactions (title_key(title), year);
 """
 
 # As in the first revision, but for titles: they are looked up by the same rules as in `feedback/store.py`. A film
@@ -37,15 +36,18 @@ BEGIN
         RETURN NULL;
     END IF;
     WITH titled AS (
-        SELECT p.id, p.year, title_key(p.title) AS key, m.id AS movie_id, m.vote_count, m.release_year
+        SELECT p.id, p.year, m.key, m.id AS movie_id, m.vote_count, m.release_year
         FROM (
             SELECT title_key(title) AS key, id, vote_count, release_year FROM arrived
             UNION
             SELECT title_key(original_title), id, vote_count, release_year FROM arrived
         ) m
-        JOIN pending_interactions p
-            ON title_key(p.title) = m.key AND m.release_year BETWEEN p.year - 1 AND p.year + 1
-        WHERE p.tmdb_id IS NULL AND p.imdb_id IS NULL
+        CROSS JOIN LATERAL (
+            SELECT id, year FROM pending_interactions
+            WHERE title_key(title) = m.key AND year BETWEEN m.release_year - 1 AND m.release_year + 1
+                AND tmdb_id IS NULL AND imdb_id IS NULL
+            OFFSET 0 -- looked up film by film, however much waits
+        ) p
     ), found AS (
         SELECT DISTINCT ON (id) id, movie_id
         FROM (
