@@ -135,6 +135,20 @@ class LayerUnavailableError(AppError):
     code = "layer_unavailable"
 
 
+class QualityNotMeasuredError(AppError):
+    """The last training could not measure how good it is: that takes 20 people who like ten films."""
+
+    status = 404
+    code = "quality_not_measured"
+
+
+class MapNotMadeError(AppError):
+    """There is no map of the films yet: the job `cache` makes one after each training."""
+
+    status = 404
+    code = "map_not_made"
+
+
 class JobNotFoundError(AppError):
     """There is no such job."""
 

@@ -14,7 +14,20 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from threadpoolctl import threadpool_limits
 
-from backend.api import docs, imports, interactions, jobs, movies, ops, page, problems, recommendations
+from backend.api import (
+    docs,
+    film_map,
+    imports,
+    interactions,
+    jobs,
+    movies,
+    ops,
+    page,
+    people,
+    problems,
+    recommendations,
+    rows,
+)
 from backend.api.access import KEY_FILE, Keys, document_keys, require_client, stored_secret
 from backend.api.cached_answers import CachedAnswers
 from backend.api.deps import Words
@@ -41,6 +54,7 @@ from backend.ml.corpus import say_which
 from backend.ml.embeddings import embed_pending, embedding_coverage
 from backend.ml.encoder import get_encoder
 from backend.ml.file_cache import CacheKeeper, cache_folder
+from backend.ml.film_map import is_wanting
 from backend.ml.recommender import Layers
 from backend.ml.training import is_trained, place_arrivals, train
 from backend.ml.vector_index import ensure_index
@@ -162,6 +176,10 @@ def prepare(settings: Settings) -> None:
     except (OSError, LayerUnavailableError) as error:
         # The database answers without it, and the scheduler tries again.
         log.warning("file_cache_not_written", reason=str(error))
+    if is_wanting(settings):
+        # It takes half a minute, and is no reason to wait: the scheduler sees to it.
+        with session_scope() as session:
+            request_job(session, "cache")
 
 
 def _files_can_answer(settings: Settings) -> bool:
@@ -245,7 +263,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", HEADER],
             expose_headers=["Retry-After", HEADER],
         )
@@ -255,7 +273,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
 def _add_routes(app: FastAPI) -> None:
     guarded = APIRouter(dependencies=[Depends(require_client)], responses=problems.DOCUMENTED)
-    for part in (recommendations, movies, interactions, imports, ops, jobs):
+    for part in (recommendations, rows, movies, film_map, interactions, imports, people, ops, jobs):
         guarded.include_router(part.router)
     app.include_router(guarded)
     app.include_router(guarded, prefix="/v1", include_in_schema=False)

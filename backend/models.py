@@ -118,10 +118,12 @@ class User(Base):
     """A person: what the API calls `user_id` is `external_id` here."""
 
     __tablename__ = "users"
+    __table_args__ = (Index("users_named_idx", "id", postgresql_where=text("name IS NOT NULL")),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     external_id: Mapped[str] = mapped_column(Text, unique=True)
     created_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+    name: Mapped[str | None] = mapped_column(Text)
 
 
 class Interaction(Base):
@@ -240,6 +242,32 @@ class ActiveModel(Base):
     version: Mapped[str] = mapped_column(Text)
     previous: Mapped[str | None] = mapped_column(Text)
     activated_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+
+
+class QualityMeasurement(Base):
+    """How good a version of the item factors was found to be when it was learned, beside popular films."""
+
+    __tablename__ = "quality_measurements"
+
+    version: Mapped[str] = mapped_column(Text, primary_key=True)
+    measured_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+    people: Mapped[int]
+    figures: Mapped[dict[str, float]] = mapped_column(JSONB)
+    popularity: Mapped[dict[str, float]] = mapped_column(JSONB)
+
+
+class FilmMap(Base):
+    """One row: where the best-known films lie on a map, each at its place in three arrays of one length."""
+
+    __tablename__ = "film_map"
+    __table_args__ = (CheckConstraint("id = 1", name="film_map_id_check"),)
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default="1")
+    version: Mapped[str] = mapped_column(Text)
+    made_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
+    movie_ids: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    x: Mapped[list[float]] = mapped_column(ARRAY(REAL))
+    y: Mapped[list[float]] = mapped_column(ARRAY(REAL))
 
 
 class JobRun(Base):

@@ -20,7 +20,7 @@ from backend.migrations import migrate
 from backend.ml import training
 from backend.ml.encoder import Encoder, get_encoder
 from tests.catalogue import fill
-from tests.ml.factors import publish
+from tests.ml.factors import publish, tell
 
 ROOT = Path(__file__).parents[1]
 
@@ -159,6 +159,7 @@ def catalogue_engine(postgres: EmbeddedPostgres, encoder: Encoder) -> Iterator[E
     with Session(engine) as session, session.begin():
         fill(session, encoder)
         publish(session)
+        tell(session)
     yield engine
     engine.dispose()
 

@@ -28,8 +28,8 @@ SQL_NAMES = {"text", "select", "insert", "update", "delete", "func"}
 SQL_STRING = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|WITH)\s")
 SQL_HOMES = re.compile(
     r"backend/(\w+/)*store\.py"
-    r"|backend/ml/(taste_store|cache_store|people_store|pgvector_recommender|\w+_statements)\.py"
-    r"|backend/catalog/queue_store\.py"
+    r"|backend/ml/(taste_store|cache_store|people_store|quality_store|map_store|pgvector_recommender|\w+_statements)\.py"
+    r"|backend/(catalog/queue|feedback/profile)_store\.py"
     r"|backend/ml/(vector_index|index_build|index_recall)\.py"
     r"|backend/(operations|migrations)/.*"
     r"|backend/(database|models)\.py"

@@ -108,6 +108,11 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
+]
+
+
 class Body(BaseModel):
     """A request body: a field that is not known is a mistake, and so is a number in quotes."""
 
@@ -148,6 +153,14 @@ class InteractionBody(Body):
         if self.kind != "rating" and self.value is not None:
             raise PydanticCustomError("value", "Only a rating has a value", {"field": "value"})
         return self
+
+
+class ProfileBody(Body):
+    """What somebody is called; others may be called the same."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"name": "Ada"}})
+
+    name: Name
 
 
 class InteractionBatch(Body):
@@ -242,6 +255,19 @@ class RecommendationQuery(ListQuery):
     """Which recommendations."""
 
     diversity_boost: float = Field(0.2, ge=0, le=1, allow_inf_nan=False)
+
+
+class RowsQuery(FilterFields):
+    """What may stand in the rows."""
+
+    n: int = Field(20, ge=1, le=50, description="Films in a row.")
+    diversity_boost: float = Field(
+        0.2, ge=0, le=1, allow_inf_nan=False, description="0: none; 1: as different as can be."
+    )
+
+    def request(self) -> Request:
+        """The same as the layers understand it."""
+        return Request(n=self.n, diversity_boost=self.diversity_boost, filters=self.filters())
 
 
 class WhyQuery(FilterFields):

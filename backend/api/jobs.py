@@ -3,20 +3,21 @@
 import datetime as dt
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlalchemy import Row
 
 from backend.api.access import require_admin
 from backend.api.deps import AskDatabase, CurrentSettings, ReadSession
 from backend.api.problems import ADMIN_ONLY
 from backend.api.render import JSONBytes
-from backend.api.schemas import JobList, JobRequested
+from backend.api.schemas import JobList, JobRequested, JobRuns
 from backend.database import session_scope
 from backend.operations.hours import JOBS, job_hours, next_due
-from backend.operations.jobs import last_runs, request_job
+from backend.operations.jobs import last_runs, past_runs, request_job
 
 router = APIRouter(tags=["operations"], dependencies=[Depends(require_admin), AskDatabase], responses=ADMIN_ONLY)
 
+JobName = Annotated[str, Path(description="The job's name.")]
 RUN = ("id", "outcome", "due_at", "requested_at", "started_at", "ended_at", "counts", "error")
 
 
@@ -27,8 +28,15 @@ def jobs(session: ReadSession, settings: CurrentSettings) -> Response:
     return JSONBytes({"jobs": shown, "scheduler_running": any(run.scheduler_running for run in runs)})
 
 
+@router.get("/jobs/{name}/runs", response_model=JobRuns, summary="The last runs of a job, the newest first")
+def job_runs(
+    name: JobName, session: ReadSession, n: Annotated[int, Query(ge=1, le=500, description="How many.")] = 20
+) -> Response:
+    return JSONBytes({"results": [dict(run._mapping) for run in past_runs(session, name, limit=n)]})
+
+
 @router.post("/jobs/{name}/run", response_model=JobRequested, summary="Ask for a run; the scheduler begins it")
-def run_job(name: Annotated[str, Path(description="The job's name.")]) -> Response:
+def run_job(name: JobName) -> Response:
     with session_scope() as session:
         run = request_job(session, name)
     return JSONBytes({"job": name, "run_id": run, "outcome": "queued"})

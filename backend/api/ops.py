@@ -1,9 +1,9 @@
 """How the service is."""
 
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.orm import Session
@@ -11,23 +11,26 @@ from sqlalchemy.orm import Session
 from backend.api.deps import AskDatabase, CurrentWords, ReadSession, Recommender
 from backend.api.problems import DOCUMENTED
 from backend.api.render import JSONBytes
-from backend.api.schemas import Live, Ready, Stats
+from backend.api.schemas import IndexHistory, Live, PastMeasurement, Quality, Ready, Stats
 from backend.catalog.filters import NO_FILTERS
 from backend.catalog.progress import PROGRESS
 from backend.catalog.queue_store import find_position
 from backend.database import connections_in_use
-from backend.errors import SetupError
+from backend.errors import QualityNotMeasuredError, SetupError
 from backend.feedback.store import counts
+from backend.ml import quality_store
 from backend.ml.pgvector_recommender import PgvectorRecommender
 from backend.ml.recommender import FAILURES, Layers
 from backend.ml.taste_store import find_active
-from backend.ml.vector_index import status
+from backend.ml.vector_index import history, status
 from backend.operations.hours import JOBS
 from backend.operations.jobs import last_runs, seconds_since_success
 from backend.telemetry import BREAKER_OPEN, show_catalogue, show_ingest, show_jobs, show_pool
 
 router = APIRouter(tags=["operations"])
 health = APIRouter(tags=["operations"], prefix="/health")
+
+MEASURED = tuple(PastMeasurement.model_fields)
 
 
 @router.get(
@@ -50,6 +53,32 @@ def stats(recommender: Recommender, session: ReadSession) -> Response:
         | {"jobs": _last_outcomes(session), "ingest": find_position(session, PROGRESS)}
         | {"layer": recommender.layer}
     )
+
+
+@router.get(
+    "/index/history",
+    response_model=IndexHistory,
+    dependencies=[AskDatabase],
+    summary="What the vector index found after each build and every night, the oldest first",
+)
+def index_history(
+    session: ReadSession, n: Annotated[int, Query(ge=1, le=500, description="How many, the newest.")] = 60
+) -> Response:
+    measured = reversed(history(session, limit=n))
+    return JSONBytes({"results": [{name: getattr(one, name) for name in MEASURED} for one in measured]})
+
+
+@router.get(
+    "/quality",
+    response_model=Quality,
+    dependencies=[AskDatabase],
+    summary="How good recommendations were found to be in the last training",
+)
+def quality(session: ReadSession) -> Response:
+    measured = quality_store.find(session)
+    if measured is None:
+        raise QualityNotMeasuredError()
+    return JSONBytes(measured)
 
 
 def _last_outcomes(session: Session) -> dict[str, dict[str, Any]]:

@@ -90,6 +90,26 @@ class MovieDetail(MovieRow):
     original_overview: str | None = Field(description="The overview in the language of the original title.")
 
 
+class MappedFilms(BaseModel):
+    """Films in columns of one length, the best-known first; x and y lie between 0 and 1."""
+
+    id: list[int]
+    x: list[float]
+    y: list[float]
+    title: list[str]
+    year: list[int | None]
+    votes: list[int]
+    genre: list[str | None] = Field(description="The first one of each.")
+
+
+class FilmMap(BaseModel):
+    """The best-known films on a map: near each other is what is alike."""
+
+    version: str
+    made_at: dt.datetime
+    films: MappedFilms
+
+
 class MoviePage(BaseModel):
     """A page of the catalogue."""
 
@@ -134,6 +154,35 @@ class RankedList(BaseModel):
     model_version: str
     generated_at: dt.datetime
     unknown: list[MovieRef] | None = Field(None, description="Of the films given, those not in the catalogue.")
+
+
+class FilmNamed(BaseModel):
+    """A film by its id, and what it is called."""
+
+    id: int
+    title: str
+
+
+class HomeRow(BaseModel):
+    """Films with something in common."""
+
+    key: str = Field(description="for_you, because:<movie_id>, new, hidden_gems, different.")
+    title: str
+    reason: str = Field(description="In one sentence, why these films.")
+    seed: FilmNamed | None = Field(description="The film that the row is named for.")
+    results: list[ScoredRow] = Field(description="At least four; each film stands in one row only.")
+
+
+class HomeRows(BaseModel):
+    """The rows of a person's home screen, and how they came about."""
+
+    rows: list[HomeRow]
+    source: Source = Field(description="The layer that really answered.")
+    degraded: bool = Field(description="Whether the layer that should have answered could not.")
+    cold_start: bool
+    recommendation_id: str
+    model_version: str
+    generated_at: dt.datetime
 
 
 class RejectedItem(BaseModel):
@@ -221,8 +270,23 @@ class PersonExport(BaseModel):
     """Everything that is held about a person."""
 
     user_id: str
+    name: str | None
     created_at: dt.datetime
     interactions: list[HistoryRow]
+
+
+class Profile(BaseModel):
+    """A person with a name."""
+
+    user_id: str
+    name: str
+    interactions: int = Field(description="How much is known of what they did.")
+
+
+class Profiles(BaseModel):
+    """The people who have a name, those who came first at the top."""
+
+    results: list[Profile]
 
 
 class MeasuredRecall(BaseModel):
@@ -248,6 +312,43 @@ class IndexState(BaseModel):
     recall: list[MeasuredRecall] = Field(description="The same, by what was asked for.")
 
 
+class PastMeasurement(BaseModel):
+    """What the vector index found at a time."""
+
+    measured_at: dt.datetime
+    event: Literal["build", "tune", "check"] = Field(description="A check is every night.")
+    kind: Literal["exact", "ivfflat", "hnsw"]
+    ef_search: int | None
+    probes: int | None
+    lists: int | None
+    movies: int = Field(description="Films that had an embedding then.")
+    recall_at_10: float
+
+
+class IndexHistory(BaseModel):
+    """What the vector index found, the oldest first."""
+
+    results: list[PastMeasurement]
+
+
+class QualityFigures(BaseModel):
+    """How well lists find the film that somebody liked last, and had been kept from the training."""
+
+    ndcg_at_10: float = Field(description="1 / log2(rank + 1) of that film; 0 beyond the tenth place.")
+    recall_at_20: float = Field(description="The share of people who find it among twenty.")
+    coverage: float = Field(description="The share of all films that stand among anyone's first ten.")
+
+
+class Quality(BaseModel):
+    """How good the factors in force were found to be when they were learned."""
+
+    measured_at: dt.datetime
+    version: str
+    people: int = Field(description="Whose last film was looked for.")
+    figures: QualityFigures
+    popularity: QualityFigures = Field(description="The same of popular films, the same for everyone.")
+
+
 class JobOutcome(BaseModel):
     """How a run of a job went, or that it goes on."""
 
@@ -264,6 +365,21 @@ class JobRunDetail(JobOutcome):
     requested_at: dt.datetime
     counts: dict[str, Any]
     error: str | None = Field(description="In one line, why it did not succeed.")
+
+
+class PastRun(JobOutcome):
+    """A run among others of its job."""
+
+    job: str
+    seconds: float | None = Field(description="How long it took; null while it goes on.")
+    counts: dict[str, Any]
+    error: str | None = Field(description="In one line, why it did not succeed.")
+
+
+class JobRuns(BaseModel):
+    """The last runs of a job, the newest first."""
+
+    results: list[PastRun]
 
 
 class JobState(BaseModel):

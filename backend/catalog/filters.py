@@ -27,6 +27,7 @@ class Filters:
     runtime_max: int | None = None
     vote_average_min: float | None = None
     vote_count_min: int | None = None
+    vote_count_max: int | None = None
     original_language: str | None = None
     exclude: tuple[MovieRef, ...] = ()
     """Films to leave out."""

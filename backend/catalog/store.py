@@ -130,6 +130,7 @@ def filter_conditions(filters: Filters) -> ColumnElement[bool]:
         (filters.runtime_max, Movie.runtime.__le__),
         (filters.vote_average_min, Movie.vote_average.__ge__),
         (filters.vote_count_min, Movie.vote_count.__ge__),
+        (filters.vote_count_max, Movie.vote_count.__le__),
         (filters.original_language, Movie.original_language.__eq__),
     ]
     conditions = [holds(bound) for bound, holds in bounds if bound is not None]

@@ -87,8 +87,18 @@ class Export:
     """Everything that is held about a person."""
 
     user_id: str
+    name: str | None
     created_at: dt.datetime
     interactions: list[HistoryItem]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A person with a name, who can be chosen from a list."""
+
+    user_id: str
+    name: str
+    interactions: int
 
 
 @dataclass(frozen=True)

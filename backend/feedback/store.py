@@ -262,15 +262,15 @@ def export(session: Session, user_id: str) -> Export | None:
     """Everything that is held about a person, oldest first; None where nothing is."""
     everything = everything_statement(user_id).subquery()
     rows = session.execute(
-        select(User.created_at, everything)
+        select(User.name.label("called"), User.created_at, everything)
         .join_from(User, everything, true(), isouter=True)
         .where(User.external_id == user_id)
         .order_by(everything.c.at, everything.c.movie_id, everything.c.kind)
     ).all()
     if not rows:
         return None
-    items = [HistoryItem(*row[1:]) for row in rows if row.kind is not None]
-    return Export(user_id, rows[0].created_at, items)
+    items = [HistoryItem(*row[2:]) for row in rows if row.kind is not None]
+    return Export(user_id, rows[0].called, rows[0].created_at, items)
 
 
 REMOVE = text("""

@@ -18,6 +18,8 @@ NOT_SEEN = ("click", "watchlist")
 """Kinds that do not keep a film out of what is similar to another."""
 LONG_HISTORY = 20
 """From so many films with a positive weight on, a person's lists keep to the genres of their taste."""
+MOST_LIKED = 200
+"""Films that are looked at to tell what a person likes most."""
 BECAUSE = 3
 """Liked films named as the reason of one recommendation."""
 

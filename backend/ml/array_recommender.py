@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.catalog.filters import Filters, MovieRef
+from backend.catalog.filters import NO_FILTERS, Filters, MovieRef
 from backend.errors import MovieNotFoundError, MovieNotShownError
 from backend.feedback.weights import KINDS, interaction_weight
 from backend.ml.answer import (
     LIST_END,
     LONG_HISTORY,
+    MOST_LIKED,
     NOT_A_VERDICT,
     NOT_SEEN,
     QUALITY_SCALE,
@@ -32,6 +33,9 @@ from backend.ml.people_store import ACT, Acts, PeopleFile
 from backend.ml.similarity import SAME_COLLECTION, closeness, query
 
 Floats = NDArray[np.float32]
+
+LIKED = ("id", "title", "genres", "collection")
+"""What is told of a film that a person likes."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,18 @@ class ArrayRecommender:
         """Of the factors."""
         self.include_adult = include_adult
 
-    def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
-        """Films near one film; with `user_id`, none that this person has seen or rejected."""
+    def similar(
+        self,
+        ref: MovieRef,
+        request: Request,
+        *,
+        user_id: str | None = None,
+        not_counting: tuple[str, ...] = NOT_SEEN,
+    ) -> Answer:
+        """Films near one film; with `user_id`, none of which an act of this person counts."""
         seed = self._get(ref)
         acts = self._acts(user_id) if user_id is not None else None
-        allowed = self._allowed(request.filters, acts, not_counting=NOT_SEEN)
+        allowed = self._allowed(request.filters, acts, not_counting=not_counting)
         allowed[seed] = False
         likeness, placed = self._likeness(seed, request.by)
         if placed[seed]:
@@ -108,6 +119,20 @@ class ArrayRecommender:
         acts = self._acts(user_id)
         allowed = self._allowed(request.filters, acts, not_counting=NOT_A_VERDICT)
         return self._recommend(self._fold_in(opinions(acts)), allowed, request)
+
+    def likes(self, user_id: str) -> Rows:
+        """As `taste_statements.likes_of`, in numpy."""
+        ids, weights = opinions(self._acts(user_id))
+        places = self.films.indexes_of(ids)
+        shown = self.films.allowed(NO_FILTERS, include_adult=self.include_adult)
+        chosen = np.flatnonzero((places >= 0) & (weights > 0) & shown[places])
+        first = chosen[np.lexsort((ids[chosen], -weights[chosen]))][:MOST_LIKED]
+        films = ((float(weights[i]), self.films.details(int(places[i]))) for i in first)
+        return [{name: film[name] for name in LIKED} | {"weight": weight} for weight, film in films]
+
+    def explain(self, user_id: str, rows: Rows) -> None:
+        """Put into each row what its score for a person is made of, and why."""
+        self._explain_by_taste(self._fold_in(opinions(self._acts(user_id))), rows)
 
     def recommend_for(
         self,

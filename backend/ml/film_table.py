@@ -121,6 +121,8 @@ class FilmTable:
             chosen &= columns["vote_average"] >= filters.vote_average_min
         if filters.vote_count_min is not None:
             chosen &= columns["vote_count"] >= filters.vote_count_min
+        if filters.vote_count_max is not None:
+            chosen &= columns["vote_count"] <= filters.vote_count_max
         if filters.original_language:
             chosen &= columns["language"] == filters.original_language.encode()
         if filters.genre:

@@ -23,7 +23,7 @@ from backend.ml.list_statements import Scope
 from backend.ml.pgvector_statements import for_person, recommendation_statement, similar_to
 from backend.ml.prepared_statements import run_prepared
 from backend.ml.search_statements import facts_statement, search_statement, worded_statement
-from backend.ml.taste_statements import Taste, Vector384
+from backend.ml.taste_statements import Taste, Vector384, likes_of
 from backend.ml.taste_store import received, stacked
 from backend.ml.verdict_statements import FAILS, verdict_statement
 from backend.models import EMBEDDING_DIMENSION, Movie
@@ -84,9 +84,16 @@ class PgvectorRecommender:
             "embedding_model": self.config.model,
         }
 
-    def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
-        """Films like one film; with `user_id`, none that this person has seen or rejected."""
-        scope = self._scope(request, not_counting=NOT_SEEN)
+    def similar(
+        self,
+        ref: MovieRef,
+        request: Request,
+        *,
+        user_id: str | None = None,
+        not_counting: tuple[str, ...] = NOT_SEEN,
+    ) -> Answer:
+        """Films like one film; with `user_id`, none of which an act of this person counts."""
+        scope = self._scope(request, not_counting=not_counting)
         find = partial(run_prepared, self.db, similar_to, (ref, user_id), scope)
         answer = self._answer(partial(find, request.by), request)
         if answer.source == "popular" and request.by == "best":
@@ -104,8 +111,16 @@ class PgvectorRecommender:
             partial(run_prepared, self.db, for_person, (user_id,), self._scope(request)), request
         )
         if request.explain:
-            self._explain_by_taste(Taste.of_person(user_id), answer.rows)
+            self.explain(user_id, answer.rows)
         return answer
+
+    def likes(self, user_id: str) -> Rows:
+        """The films that a person thinks most of."""
+        return run_prepared(self.db, likes_of, (user_id,), self.config.include_adult)
+
+    def explain(self, user_id: str, rows: Rows) -> None:
+        """Put into each row what its score for a person is made of, and why."""
+        self._explain_by_taste(Taste.of_person(user_id), rows)
 
     def why(self, user_id: str, ref: MovieRef, request: Request) -> Verdict:
         """Why a film is, or is not, among the first `request.n`. Raises MovieNotFoundError."""

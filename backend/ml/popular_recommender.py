@@ -7,7 +7,7 @@ from typing import ClassVar
 from backend.catalog.filters import MovieRef
 from backend.catalog.records import parse_record
 from backend.catalog.sources import read_starter
-from backend.ml.answer import Answer, Request, Source
+from backend.ml.answer import NOT_SEEN, Answer, Request, Source
 from backend.ml.array_recommender import ArrayRecommender, Space
 from backend.ml.film_table import FilmTable, quality
 from backend.ml.item_factors import nowhere_to_be_found
@@ -24,7 +24,14 @@ class PopularRecommender(ArrayRecommender):
         space = Space(factors=nowhere, units=nowhere.s, embedded=nowhere.known, made_by="popular")
         super().__init__(films, people, space, version="popular", include_adult=include_adult)
 
-    def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
+    def similar(
+        self,
+        ref: MovieRef,
+        request: Request,
+        *,
+        user_id: str | None = None,
+        not_counting: tuple[str, ...] = NOT_SEEN,
+    ) -> Answer:
         """Popular films that share a genre; of a film that is not among these, nothing is known."""
         if self.films.find(ref) is None:
             answer = self._popular(self._allowed(request.filters, None, not_counting=()), request)
@@ -32,7 +39,7 @@ class PopularRecommender(ArrayRecommender):
                 for row in answer.rows:
                     row["why"] = [{"kind": "popular"}]
             return replace(answer, cold_start=False)
-        return super().similar(ref, request, user_id=user_id)
+        return super().similar(ref, request, user_id=user_id, not_counting=not_counting)
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy.exc import InternalError, ProgrammingError
@@ -21,10 +21,12 @@ from backend.ml.breaker import Breaker, BreakerConfig
 from backend.ml.embedding_recommender import EmbeddingRecommender
 from backend.ml.file_cache import FileCache, cache_folder
 from backend.ml.film_table import FilmTable
+from backend.ml.layer import Layer
 from backend.ml.people_store import PeopleFile
 from backend.ml.pgvector_recommender import PgvectorConfig, PgvectorRecommender
 from backend.ml.popular_recommender import PopularRecommender, bundled_films
 from backend.ml.ramp import Ramp
+from backend.ml.rows import Screen, home_screen
 from backend.ml.svd_recommender import SVDModel, SVDRecommender, models_folder
 from backend.ml.taste_statements import Vector384
 from backend.telemetry import LAYER_UP
@@ -36,35 +38,6 @@ FAILURES = (*DATABASE_GONE, ProgrammingError, InternalError)
 WATCH_SECONDS = 1.0
 
 Result = TypeVar("Result")
-
-
-class Layer(Protocol):
-    """What every layer can be asked."""
-
-    def similar(self, ref: MovieRef, request: Request, *, user_id: str | None = None) -> Answer:
-        """Films like one film."""
-
-    def recommend(self, user_id: str, request: Request) -> Answer:
-        """What a person may like."""
-
-    def recommend_for(
-        self,
-        request: Request,
-        *,
-        liked: Sequence[MovieRef] = (),
-        disliked: Sequence[MovieRef] = (),
-        meaning: Vector384 | None = None,
-    ) -> tuple[Answer, list[MovieRef]]:
-        """The same for someone without an account; also the films that are not known."""
-
-    def why(self, user_id: str, ref: MovieRef, request: Request) -> Verdict:
-        """Why a film is, or is not, among what a person may like."""
-
-    def detail(self, ref: MovieRef) -> dict[str, Any]:
-        """All that is known of a film."""
-
-    def browse(self, filters: Filters, *, limit: int, offset: int) -> tuple[Rows, int]:
-        """Films, the popular and good first."""
 
 
 Ask = Callable[[Layer], Result]
@@ -80,6 +53,8 @@ class RecommenderConfig:
     """Seconds without a pulse after which the file cache answers: a false alarm costs next to nothing."""
     silence: float = 0.5
     """Seconds without a pulse after which what only the database can answer is refused."""
+    screen_budget: float = 2.0
+    """Seconds that it has for a home screen, which is nine answers in one."""
     breaker: BreakerConfig = field(default_factory=BreakerConfig)
 
 
@@ -162,9 +137,10 @@ class Layers:
         return not is_silent and self._ramp.has_room and self.breaker.lets_through()
 
     @contextmanager
-    def asking_first(self) -> Iterator[None]:
-        """Around a question to the database that another layer answers where it takes long."""
-        with self._ramp.asking(), time_budget(self.config.budget), giving_up_in_silence(self.config.doubt):
+    def asking_first(self, budget: float | None = None) -> Iterator[None]:
+        """Around a question to the database that another layer answers where it takes long: so many seconds."""
+        seconds = budget or self.config.budget
+        with self._ramp.asking(), time_budget(seconds), giving_up_in_silence(self.config.doubt):
             yield
 
     @contextmanager
@@ -225,6 +201,11 @@ class Recommender:
         )
         return replace(answer, degraded=degraded), unknown
 
+    def home_screen(self, user_id: str, request: Request, *, year: int) -> tuple[Screen, bool]:
+        """Rows for a person, all from the first layer that can, and whether it stands in for another."""
+        budget = self._layers.config.screen_budget
+        return self._first(lambda layer: home_screen(layer, user_id, request, year=year), budget=budget)
+
     def why(self, user_id: str, ref: MovieRef, request: Request) -> Verdict:
         """Why a film is, or is not, among what a person may like. Raises MovieNotFoundError."""
         return self._first(lambda layer: layer.why(user_id, ref, request))[0]
@@ -246,12 +227,12 @@ class Recommender:
         answer, degraded = self._first(ask)
         return replace(answer, degraded=degraded)
 
-    def _first(self, ask: Ask[Result]) -> tuple[Result, bool]:
+    def _first(self, ask: Ask[Result], *, budget: float | None = None) -> tuple[Result, bool]:
         """What the first layer says that can answer, and whether it stands in for another."""
         is_known = True
         for source, layer in self._each():
             try:
-                with self._layers.asking_first() if source == "pgvector" else nullcontext():
+                with self._layers.asking_first(budget) if source == "pgvector" else nullcontext():
                     result = ask(layer())
             except FAILURES as error:
                 # Whoever asks again in this session finds a connection that works.

@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by, array, distinct_on
 
+from backend.catalog.store import visible
 from backend.feedback.weights import (
     BASE_WEIGHTS,
     FORGOTTEN,
@@ -38,10 +39,10 @@ from backend.feedback.weights import (
     company_scale,
     history_scale,
 )
-from backend.ml.answer import LONG_HISTORY
+from backend.ml.answer import LONG_HISTORY, MOST_LIKED
 from backend.ml.item_factors import BLOCKS
 from backend.ml.taste_store import FACTORS, START
-from backend.models import Interaction, User
+from backend.models import Interaction, Movie, User
 
 Vector384 = NDArray[np.float32]
 
@@ -129,6 +130,19 @@ class Taste:
         given = self.opinions
         part = vectors.op("*")(_filled(given.c.weight, func.vector_dims(vectors)))
         return func.sum(aggregate_order_by(part, given.c.movie_id))
+
+
+def likes_of(user_id: str, include_adult: bool) -> Select[Any]:
+    """The films that a person thinks well of: those they think most of first, of equals the newest."""
+    given = Taste.of_person(user_id).opinions
+    films = select(Movie.id, Movie.title, Movie.genres, Movie.collection, given.c.weight)
+    films = films.join_from(given, Movie, Movie.id == given.c.movie_id)
+    # A weight fades with age: of two equal ratings the newer one counts more.
+    return (
+        films.where(given.c.weight > 0, visible(include_adult=include_adult))
+        .order_by(given.c.weight.desc(), Movie.id)
+        .limit(MOST_LIKED)
+    )
 
 
 def product(left: Any, right: Any) -> ColumnElement[Any]:

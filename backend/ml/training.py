@@ -1,7 +1,7 @@
 """`python -m backend train`: from the interactions in the database to item factors there, and a model on disk."""
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import structlog
@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from backend.config import Settings
 from backend.database import SessionLocal, copying, get_engine, session_scope
 from backend.errors import JobSkippedError, LayerUnavailableError, SetupError
-from backend.ml import taste_store
+from backend.ml import quality_store, taste_store
 from backend.ml.artefact import Artefact, Draft, open_current, publishing
 from backend.ml.cache_store import database_id, hold_still, next_unseen, stream_films, stream_people
 from backend.ml.corpus import find_pack, taste_from
@@ -19,8 +19,9 @@ from backend.ml.film_table import write_films
 from backend.ml.fold_in import evidence, opinion_matrix
 from backend.ml.gathering import Gathered, gather_films
 from backend.ml.item_factors import ItemFactors
-from backend.ml.learning import Catalogue, Model, learn, typical_people
+from backend.ml.learning import SEED, Catalogue, Model, learn, typical_people
 from backend.ml.people_store import write_people
+from backend.ml.quality import Quality, hold_out, measure
 from backend.ml.svd_recommender import models_folder
 
 log = structlog.get_logger()
@@ -43,16 +44,18 @@ def train(settings: Settings) -> dict[str, int]:
     # On a machine that has other things to do, threads wait for one another longer than they work.
     with taste_store.one_at_a_time(engine), threadpool_limits(1, user_api="blas"):
         with publishing(models_folder(settings)) as draft:
-            ids, factors, order, counts = _fill(draft, settings)
+            learned = _fill(draft, settings)
             with copying(engine) as connection:
-                taste_store.build(connection, draft.version, ids, factors, order)
+                taste_store.build(connection, draft.version, learned.ids, learned.factors, learned.order)
         with session_scope() as session:
             taste_store.activate(session, draft.version)
+            if learned.quality is not None:
+                quality_store.keep(session, draft.version, learned.quality)
         with session_scope() as session:
             taste_store.drop_others(session)
-    log.info("model_trained", version=draft.version, **counts)
+    log.info("model_trained", version=draft.version, **learned.counts)
     place_arrivals(settings)
-    return counts
+    return learned.counts
 
 
 def go_back() -> str:
@@ -126,7 +129,16 @@ def _way(settings: Settings) -> dict[str, Any]:
     return {"format": FORMAT, "embeddings": settings.embedding_model, "taste": taste_from(settings)}
 
 
-def _fill(draft: Draft, settings: Settings) -> tuple[Ids, ItemFactors, NDArray[np.intp], dict[str, int]]:
+class _Learned(NamedTuple):
+    ids: Ids
+    factors: ItemFactors
+    order: NDArray[np.intp]
+    """See `taste_store.build`."""
+    quality: Quality | None
+    counts: dict[str, int]
+
+
+def _fill(draft: Draft, settings: Settings) -> _Learned:
     gathered = Gathered()
     with SessionLocal() as session:
         hold_still(session)
@@ -138,7 +150,8 @@ def _fill(draft: Draft, settings: Settings) -> tuple[Ids, ItemFactors, NDArray[n
     if not gathered.films:
         raise JobSkippedError("There is no film to learn about yet.")
     catalogue = Catalogue(ids=gathered.ids, films=gathered.films, embeddings=gathered.embeddings)
-    own = opinion_matrix(gathered.people, gathered.ids, weigh=evidence)
+    held = hold_out(gathered.people, catalogue.ids, rng=np.random.default_rng(SEED))
+    own = opinion_matrix(held.people, catalogue.ids, weigh=evidence)
     factors, model = learn(catalogue, own, pack=find_pack(settings))
     if not factors.known.any():
         raise JobSkippedError("Of no film enough is known yet: none has an embedding or anyone's opinion.")
@@ -147,4 +160,5 @@ def _fill(draft: Draft, settings: Settings) -> tuple[Ids, ItemFactors, NDArray[n
     np.savez(draft.folder / MODEL, **arrays)
     counts = {"films": len(catalogue.ids), "people": people, "opinions": int(own.nnz)}
     order = factors.by_reach(typical_people(own, factors))
-    return catalogue.ids, factors, order, counts | {"crowds": len(model.maps)}
+    quality = measure(held, factors, catalogue.ids, popularity=np.asarray(own.sum(axis=0), dtype=np.float32))
+    return _Learned(catalogue.ids, factors, order, quality, counts | {"crowds": len(model.maps)})

@@ -11,7 +11,7 @@ JOBS = {
     "embeddings": "Embed the films whose text or model has changed.",
     "index": "Build and tune the vector index where the catalogue has outgrown it.",
     "train": "Learn taste from what people did with films.",
-    "cache": "Write the file cache anew.",
+    "cache": "Write the file cache and the map of films anew.",
 }
 """Name to description, in the order in which one rests on another."""
 

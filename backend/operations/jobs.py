@@ -10,7 +10,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, and_, exists, func, insert, or_, select, text, update
+from sqlalchemy import (
+    Connection,
+    Double,
+    Engine,
+    Row,
+    Select,
+    and_,
+    exists,
+    extract,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate, Update
@@ -107,8 +122,7 @@ def request_job(session: Session | Connection, job: str) -> int:
 
     Raises JobNotFoundError.
     """
-    if job not in JOBS:
-        raise JobNotFoundError(f"There is no job `{job}`; there are {', '.join(JOBS)}.")
+    check_job(job)
     run = session.scalar(request_statement(job))
     assert run is not None
     return run
@@ -125,6 +139,18 @@ def seconds_since_success(session: Session) -> dict[str, float | None]:
     found = session.execute(select(JobRun.job, age).where(JobRun.outcome == "succeeded").group_by(JobRun.job))
     ages = {job: float(seconds) for job, seconds in found}
     return {job: ages.get(job) for job in JOBS}
+
+
+def past_runs(session: Session, job: str, *, limit: int) -> list[Row[Any]]:
+    """The last runs of a job, the newest first; one that goes on is among them. Raises JobNotFoundError."""
+    check_job(job)
+    return list(session.execute(past_runs_statement(job, limit=limit)))
+
+
+def check_job(job: str) -> None:
+    """Raise JobNotFoundError where there is no such job."""
+    if job not in JOBS:
+        raise JobNotFoundError(f"There is no job `{job}`; there are {', '.join(JOBS)}.")
 
 
 # Beginnings
@@ -193,6 +219,14 @@ def waiting_statement() -> Select[str]:
     unfinished = unfinished_statement().scalar_subquery()
     waits = or_(JobRun.outcome == "queued", JobRun.job.in_(unfinished))
     return select(JobRun.job).distinct().where(waits, _NOBODY_RUNS_IT.bindparams(locks=LOCKS))
+
+
+def past_runs_statement(job: str, *, limit: int) -> Select[*tuple[Any, ...]]:
+    """What `past_runs` asks."""
+    seconds = extract("epoch", JobRun.ended_at - JobRun.started_at).cast(Double).label("seconds")
+    told = (JobRun.started_at, JobRun.ended_at, seconds, JobRun.counts, JobRun.error)
+    runs = select(JobRun.job, JobRun.outcome, *told).where(JobRun.job == job, JobRun.started_at.is_not(None))
+    return runs.order_by(JobRun.started_at.desc(), JobRun.id.desc()).limit(limit)
 
 
 def unfinished_statement() -> Select[str]:

@@ -97,8 +97,12 @@ def train(settings: Settings) -> Counts:
 
 
 def cache(settings: Settings) -> Counts:
-    """Write the file cache."""
-    return build_cache(settings)
+    """Write the file cache, and lay films out on a map where a training has moved them."""
+    from backend.ml.film_map import ensure_map
+
+    counts = build_cache(settings)
+    mapped = ensure_map(settings)
+    return counts | {"mapped": mapped} if mapped else counts
 
 
 JOB_WORK: dict[str, Work] = {

@@ -37,14 +37,20 @@ READS = [
     Call("GET /recommendations/{user_id}/why/{movie_id}", f"/recommendations/ada/why/{MATRIX}"),
     Call("GET /recommendations", "/recommendations?user_id=ada"),
     Call("POST /recommendations", "/recommendations", {"liked": [MATRIX]}),
+    Call("GET /rows/{user_id}", "/rows/ada"),
+    Call("GET /map", "/map"),
     Call("GET /movies", "/movies"),
     Call("GET /movies/{movie_id}", f"/movies/{TOY_STORY}"),
     Call("GET /genres", "/genres"),
     Call("GET /search", "/search?q=toy"),
+    Call("GET /people", "/people"),
     Call("GET /users/{user_id}/interactions", "/users/ada/interactions"),
     Call("GET /users/{user_id}/export", "/users/ada/export"),
     Call("GET /stats", "/stats"),
     Call("GET /jobs", "/jobs"),
+    Call("GET /jobs/{name}/runs", "/jobs/index/runs"),
+    Call("GET /index/history", "/index/history"),
+    Call("GET /quality", "/quality"),
     Call("GET /metrics", "/metrics"),
     Call("GET /health/live", "/health/live"),
     Call("GET /health/ready", "/health/ready"),
@@ -52,13 +58,18 @@ READS = [
 WRITES = [
     Call("POST /interactions", "/interactions", LIKE),
     Call("POST /users/{user_id}/import", "/users/ada/import", content=LETTERBOXD),
+    Call("POST /people", "/people", {"name": "Ada"}),
+    Call("PATCH /people/{user_id}", "/people/ada", {"name": "Ada"}),
     Call("DELETE /users/{user_id}/interactions/{movie_id}", f"/users/ada/interactions/{TOY_STORY}"),
     Call("DELETE /users/{user_id}", "/users/ada"),
     Call("POST /jobs/{name}/run", "/jobs/index/run"),
 ]
 EVERY_ROUTE = READS + WRITES
 NEEDS_NO_KEY = {"GET /health/live", "GET /health/ready"}
-NEEDS_ADMIN = {"GET /users/{user_id}/export", "DELETE /users/{user_id}", "GET /jobs", "POST /jobs/{name}/run"}
+NEEDS_ADMIN = {
+    *("GET /users/{user_id}/export", "DELETE /users/{user_id}"),
+    *("GET /jobs", "GET /jobs/{name}/runs", "POST /jobs/{name}/run"),
+}
 
 
 def name(call: Call) -> str:

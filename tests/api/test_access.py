@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from backend.api.access import stored_secret
 from backend.errors import SetupError
 from tests.api.answers import assert_problem
-from tests.api.routes import EVERY_ROUTE, NEEDS_ADMIN, NEEDS_NO_KEY, Call, documented_routes, name
+from tests.api.routes import EVERY_ROUTE, LIKE, NEEDS_ADMIN, NEEDS_NO_KEY, Call, documented_routes, name
 
 GUARDED = [call for call in EVERY_ROUTE if call.route not in NEEDS_NO_KEY]
 KEY, OTHER_KEY, ADMIN = "key-of-a-client", "key-of-another", "key-of-the-admin"
@@ -59,6 +59,7 @@ def test_without_a_key_nothing_is_told(locked: TestClient, call: Call) -> None:
 
 @pytest.mark.parametrize("call", [call for call in GUARDED if call.route not in NEEDS_ADMIN], ids=name)
 def test_any_key_lets_in(locked: TestClient, call: Call) -> None:
+    assert locked.post("/interactions", json=LIKE, headers=by_header(KEY)).status_code == 200
     for headers in (by_header(KEY), by_header(OTHER_KEY), bearer(KEY), {"authorization": f"bearer {KEY}"}):
         assert call.send(locked, headers=headers).status_code == 200
     assert call.send(locked, headers=by_header(ADMIN)).status_code == 200

@@ -72,6 +72,45 @@ def test_how_the_last_run_went_is_told_here_and_in_short_in_the_stats(
     }
 
 
+def test_the_runs_of_a_job_are_told_the_newest_first(client: TestClient, catalogue_engine: Engine) -> None:
+    def fail(settings: Settings) -> dict[str, int]:
+        raise OSError("disk full")
+
+    settings = Settings(_env_file=None)
+    runs = JobRunner(catalogue_engine, settings, {"index": lambda settings: {"lists": 3}})
+    for _ in range(3):
+        runs.run_now("index")
+    JobRunner(catalogue_engine, settings, {"index": fail}).run_due("index", dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    client.post("/jobs/index/run")
+    told = client.get("/jobs/index/runs").json()["results"]
+    assert [run["outcome"] for run in told] == ["failed", *["succeeded"] * 3]
+    assert [run["error"] for run in told] == ["OSError: disk full", None, None, None]
+    assert [run["counts"] for run in told] == [{}, *[{"lists": 3}] * 3]
+    starts = [run["started_at"] for run in told]
+    assert starts == sorted(starts, reverse=True)
+    for run in told:
+        times = [dt.datetime.fromisoformat(run[name]) for name in ("started_at", "ended_at")]
+        assert run["seconds"] == pytest.approx((times[1] - times[0]).total_seconds(), abs=1e-5)
+    assert client.get("/jobs/index/runs", params={"n": 2}).json()["results"] == told[:2]
+    assert client.get("/jobs/train/runs").json() == {"results": []}
+
+
+def test_a_run_that_goes_on_has_no_end_yet(client: TestClient, catalogue_engine: Engine) -> None:
+    seen = []
+
+    def look(settings: Settings) -> dict[str, int]:
+        seen.extend(client.get("/jobs/cache/runs").json()["results"])
+        return {}
+
+    JobRunner(catalogue_engine, Settings(_env_file=None), {"cache": look}).run_now("cache")
+    assert [(run["outcome"], run["ended_at"], run["seconds"]) for run in seen] == [("running", None, None)]
+
+
+def test_the_runs_of_a_job_that_does_not_exist_are_not_found(client: TestClient) -> None:
+    assert_problem(client.get("/jobs/nonsense/runs"), 404, code="job_not_found")
+    assert_problem(client.get("/jobs/index/runs", params={"n": 0}), 422, field="n")
+
+
 def test_it_is_told_whether_there_is_a_scheduler(client: TestClient, catalogue_engine: Engine) -> None:
     assert client.get("/jobs").json()["scheduler_running"] is False
     with present(catalogue_engine):

@@ -61,11 +61,16 @@ FILMS = [
 ]
 ONLY_THE_DATABASE = [
     Call("GET /genres", "/genres"),
+    Call("GET /people", "/people"),
     Call("GET /search", "/search?q=toy"),
     Call("GET /users/{user_id}/interactions", "/users/ada/interactions"),
     Call("GET /users/{user_id}/export", "/users/ada/export"),
     Call("GET /stats", "/stats"),
     Call("GET /jobs", "/jobs"),
+    Call("GET /jobs/{name}/runs", "/jobs/index/runs"),
+    Call("GET /index/history", "/index/history"),
+    Call("GET /map", "/map"),
+    Call("GET /quality", "/quality"),
     *WRITES,
 ]
 

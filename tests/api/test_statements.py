@@ -8,6 +8,7 @@ from tests.api.conftest import Films, Statements
 from tests.api.routes import LETTERBOXD, LIKE, Call, documented_routes
 from tests.catalogue import GODFATHER, MATRIX, TOY_STORY
 
+ROWS = "GET /rows/{user_id}"
 FILTERED = "n=20&page=2&diversity_boost=0.5&genre=Action&year_min=1990&exclude=603,tt0468569"
 
 READ_COUNTS = {
@@ -41,10 +42,17 @@ READ_COUNTS = {
     ("all", "GET /genres", "/genres"): 1,
     ("title and meaning", "GET /search", "/search?q=toy"): 1,
     ("with everything", "GET /search", f"/search?q=80s&{FILTERED}"): 1,
+    ("all", "GET /people", "/people"): 1,
     ("a page", "GET /users/{user_id}/interactions", "/users/ada/interactions"): 1,
     ("everything", "GET /users/{user_id}/export", "/users/ada/export"): 1,
+    ("the person, what they like, films like two of these, four lists, shares, facts", ROWS, "/rows/ada"): 9,
+    ("popular films, likes, recent ones, shares, facts", ROWS, "/rows/nobody"): 5,
+    ("which one it is, its films", "GET /map", "/map"): 2,
+    ("of the version in force", "GET /quality", "/quality"): 1,
     ("films, people, the index, its measurement, the taste, the jobs, a fetch", "GET /stats", "/stats"): 7,
     ("all", "GET /jobs", "/jobs"): 1,
+    ("of one", "GET /jobs/{name}/runs", "/jobs/index/runs"): 1,
+    ("all", "GET /index/history", "/index/history"): 1,
     ("how far a fetch is, the jobs, the index, its measurement, films", "GET /metrics", "/metrics"): 5,
     ("no question to the database", "GET /health/live", "/health/live"): 0,
     ("whether there are films", "GET /health/ready", "/health/ready"): 1,
@@ -77,6 +85,8 @@ WRITE_COUNTS = {
         Call("POST /users/{user_id}/import", "/users/ada/import", content=LETTERBOXD),
         2,
     ),
+    "a person with a name": (Call("POST /people", "/people", {"name": "Ada"}), 1),
+    "a name: give it, count what they did": (Call("PATCH /people/{user_id}", "/people/ada", {"name": "Ada"}), 2),
     "undo: hold films back, delete": (
         Call("DELETE /users/{user_id}/interactions/{movie_id}", f"/users/ada/interactions/{TOY_STORY}"),
         2,

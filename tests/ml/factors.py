@@ -5,23 +5,24 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from backend import database
 from backend.config import Settings
 from backend.migrations.versions import r0004_narrow_tables as r0004
 from backend.migrations.versions import r0008_genres_of_films as r0008
-from backend.ml import taste_store
+from backend.ml import map_store, quality_store, taste_store
 from backend.ml.answer import QUALITY_SCALE
 from backend.ml.artefact import publishing
 from backend.ml.cache_store import database_id, next_unseen, stream_films, stream_people
 from backend.ml.film_table import write_films
 from backend.ml.item_factors import BLOCKS, DIMENSIONS, ItemFactors, genre_shares
 from backend.ml.people_store import write_people
+from backend.ml.quality import Quality
 from backend.ml.similarity import PRIOR
 from backend.ml.svd_recommender import models_folder
-from backend.models import EMBEDDING_DIMENSION, Movie
+from backend.models import EMBEDDING_DIMENSION, Movie, QualityMeasurement
 
 VERSION = "20260101T000000-0001"
 START = 0.05
@@ -70,6 +71,16 @@ def publish(session: Session, version: str = VERSION, *, start: float = START) -
     ids, factors = factors_there(session, start=start)
     taste_store.build(session.connection(), version, ids, factors)
     taste_store.activate(session, version)
+
+
+def tell(session: Session, version: str = VERSION) -> None:
+    """What a training tells beside factors: where some films lie on a map, and how good it found itself."""
+    ids = np.array(session.scalars(select(Movie.id).order_by(Movie.id)).all(), dtype=np.int32)
+    places = np.random.default_rng(1).random((len(ids), 2), dtype=np.float32)
+    map_store.keep(session, version, map_store.Placed(ids, places))
+    figures = {"ndcg_at_10": 0.1, "recall_at_20": 0.2, "coverage": 0.3}
+    session.execute(delete(QualityMeasurement))
+    quality_store.keep(session, version, Quality(50, figures, figures))
 
 
 def place_like(session: Session, film: int, like: int) -> None:

@@ -24,7 +24,7 @@ from backend.errors import JobSkippedError, SetupError
 from backend.feedback.records import NewInteraction
 from backend.feedback.store import erase, record
 from backend.feedback.weights import Kind
-from backend.ml import taste_store, training
+from backend.ml import quality_store, taste_store, training
 from backend.ml.answer import Request
 from backend.ml.artefact import DRAFT, open_current, publishing
 from backend.ml.file_cache import CacheKeeper, FileCache, build_cache, cache_folder
@@ -548,3 +548,25 @@ def test_a_training_that_fails_leaves_what_answered_before(
     assert (models_folder(settings) / old / MODEL).exists()
     train(settings)
     assert len(tables(board)) == 2
+
+
+def test_a_training_notes_how_good_it_found_itself(films: Engine, settings: Settings) -> None:
+    put(films, *range(UNTOUCHED + 1, 101))
+    likes = [
+        did(f"p{person}", 2 * place + person % 2 + 1) for person in range(60) for place in range(person % 7, 50)
+    ]
+    add(films, likes)
+    with budgets():
+        train(settings)
+    with Session(films) as session:
+        found = quality_store.find(session)
+    assert found is not None
+    assert found["version"] == version_in_force(films) == version_on_disk(settings)
+    assert found["people"] == len(likes) // 50
+    assert found["figures"].keys() == found["popularity"].keys() == {"ndcg_at_10", "recall_at_20", "coverage"}
+
+
+def test_of_a_few_people_a_training_says_nothing(board: Engine, settings: Settings) -> None:
+    train(settings)
+    with Session(board) as session:
+        assert quality_store.find(session) is None
