@@ -281,6 +281,7 @@ def _add_routes(app: FastAPI) -> None:
     app.include_router(ops.health, prefix="/v1", include_in_schema=False)
     app.include_router(page.router, include_in_schema=False)
     app.include_router(docs.router, include_in_schema=False)
+    app.mount("/web", page.PageFiles())
 
 
 @asynccontextmanager

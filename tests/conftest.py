@@ -27,6 +27,11 @@ ROOT = Path(__file__).parents[1]
 pytest_plugins = ("tests.faults.ledger",)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What a run may be told."""
+    parser.addoption("--screenshots", type=Path, metavar="DIR", help="keep pictures of the page there")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Start the server once, in the process that hands out the tests."""
     # Where the shipped pack is not the subject, nobody waits for what is learned from it.

@@ -11,12 +11,12 @@ from backend.migrations.versions import r0006_index_history as r0006
 from backend.migrations.versions import r0007_shown_films as r0007
 from backend.migrations.versions import r0009_cached_plans as r0009
 from backend.migrations.versions import r0010_fetching as r0010
-from backend.migrations.versions import r0011_people_have_names as r0011
+from backend.migrations.versions import r0012_people_have_names as r0012
 
 MAKERS = (
     *(r0001.TABLES, r0001.INDEXES, r0002.TABLES, r0002.INDEXES, r0003.TABLES, r0003.INDEXES),
     *(r0006.TABLES, r0007.INDEXES, r0009.INDEXES, r0010.TABLES, r0010.INDEXES),
-    *(r0011.TABLES, r0011.INDEXES),
+    *(r0012.TABLES, r0012.INDEXES),
 )
 """What makes tables and indexes, in order, where they are not there yet."""
 
