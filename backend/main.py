@@ -13,6 +13,7 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from threadpoolctl import threadpool_limits
+from uvicorn.config import STARTUP_FAILURE
 
 from backend.api import (
     docs,
@@ -108,6 +109,7 @@ def run_server(settings: Settings, *, scheduler: bool = True) -> None:
     """Prepare the database, then serve until told to stop, with a scheduler beside it unless told not to.
 
     Where there is no database and files can answer, they do, and it is prepared when it is there.
+    Raises SetupError where it can't begin to listen.
     """
     try:
         prepare(settings)
@@ -123,10 +125,12 @@ def run_server(settings: Settings, *, scheduler: bool = True) -> None:
     with suppress(KeyboardInterrupt), SchedulerCompanion() if scheduler else nullcontext():
         try:
             server.run()
-        except SystemExit:
-            # uvicorn has ended in order by the time it passes a SIGTERM on; not where it could not begin.
-            if not server.started:
-                raise SystemExit(1) from None
+        except SystemExit as ended:
+            # uvicorn has ended in order by the time it passes a SIGTERM on.
+            if ended.code == STARTUP_FAILURE:
+                raise SetupError(
+                    f"Can't listen on {settings.host}:{settings.port}: choose another PORT."
+                ) from ended
     print("Marquee has stopped.", flush=True)
 
 

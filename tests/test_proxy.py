@@ -109,9 +109,11 @@ def test_all_is_found_below_the_prefix_whether_the_proxy_strips_it_or_not(
         assert entered.headers["location"] == f"{PREFIX}/"
         assert f"Path={PREFIX};" in entered.headers["set-cookie"]
         page = requests.get(f"{site}/", headers=key, timeout=10).text
-        links = re.findall(r'(?:href|action)="(/[^"]*)"', page)
-        assert links
-        assert all(link.startswith(PREFIX) for link in links)
+        links = re.findall(r'(?:href|src)="([^"]*)"', page)
+        assert not [link for link in links if link.startswith("/")]
+        loaded = [link for link in links if link.startswith("web/")]
+        assert loaded
+        assert {requests.get(f"{site}/{link}", timeout=10).status_code for link in loaded} == {200}
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,9 @@ def test_where_the_port_is_taken_it_ends_with_an_error(data: Path) -> None:
         )
     assert ended.returncode == 1
     assert "address already in use" in ended.stderr
+    assert re.search(
+        r"^error: Can't listen on 127\.0\.0\.1:\d+: choose another PORT\.$", ended.stderr, re.MULTILINE
+    )
     assert "Traceback" not in ended.stderr
 
 

@@ -1,7 +1,7 @@
 """`python -m tools.dependencies`: docs/dependencies.md, from the locks and from what the packages tell."""
 
 import re
-from importlib.metadata import metadata
+from importlib.metadata import distribution, metadata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,9 +34,16 @@ class Package(NamedTuple):
     def licence(self) -> str:
         """What its installed files say. Raises PackageNotFoundError where there are none."""
         said = metadata(self.name)
+        files = said.get_all("License-File", [])
         classes = [line.split(" :: ")[-1] for line in said.get_all("Classifier", []) if line.startswith("License")]
         named = said.get("License-Expression") or ", ".join(classes) or said.get("License", "")
-        return " ".join(named.split())
+        return " ".join(named.split()) or _title(self.name, *files)
+
+
+def _title(package: str, *files: str) -> str:
+    """How the first of its licence files begins."""
+    texts = (distribution(package).read_text(f"licenses/{file}") for file in files)
+    return next((text.split("\n")[0].strip() for text in texts if text), "")
 
 
 def locked(lock: str) -> list[Package]:

@@ -448,31 +448,3 @@ def test_keys_are_asked_for_as_ever(
         for call in (*LISTS, *FILMS, *ONLY_THE_DATABASE):
             assert_problem(call.send(client), 401, code="key_required")
             assert call.send(client, headers={"X-API-Key": "sesame"}).status_code in (200, 503)
-
-
-def test_the_page_shows_the_same_films_and_says_the_same_of_them(service: Service) -> None:
-    paths = ("/", f"/?film={TOY_STORY}", "/?film=tt0114709")
-    before = [service.client.get(path).text for path in paths]
-    with service.without_database() as client:
-        assert [client.get(path).text for path in paths] == before
-
-
-def test_the_page_claims_no_more_than_the_layer_knows(service: Service) -> None:
-    with service.without_database() as client:
-        service.remove_cache()
-        by_people = client.get(f"/?film={TOY_STORY}").text
-        assert "Liked by the people who like this one" in by_people
-        assert "% similar" not in by_people
-        service.remove_models()
-        popular = client.get(f"/?film={TOY_STORY}").text
-        assert "Nothing can be compared with this film yet" in popular
-        assert client.get("/").status_code == 200
-
-
-def test_where_the_page_needs_the_database_it_asks_for_patience(service: Service) -> None:
-    with service.without_database() as client:
-        for path in ("/?q=toy", "/?film=424242"):
-            answer = client.get(path)
-            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-            assert answer.headers["content-type"].startswith("text/html")
-            assert "Not available at the moment" in answer.text

@@ -31,6 +31,7 @@ NEED_NO_DATABASE = {
     "GET /recommendations/{user_id}",
     "GET /recommendations/{user_id}/why/{movie_id}",
     "GET /recommendations",
+    "GET /rows/{user_id}",
     "POST /recommendations",
     "GET /movies",
     "GET /movies/{movie_id}",
