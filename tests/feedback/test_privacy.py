@@ -25,7 +25,7 @@ from tests.ml.factors import write_model
 
 __all__ = ["make_app"]
 
-WHO = "zebedee-4711"
+WHO, NAME = "zebedee-4711", "Zebedee of the Four Winds"
 NOT_HERE = 424_242
 
 
@@ -37,6 +37,7 @@ def app(make_app: Callable[..., FastAPI], catalogue_engine: Engine) -> Iterator[
     act(client, TOY_STORY, "rating", user_id=WHO)
     act(client, TOY_STORY, "click", user_id=WHO)
     send(client, {"user_id": WHO, "movie_id": NOT_HERE, "kind": "watchlist"})
+    assert client.patch(f"/people/{WHO}", json={"name": NAME}).status_code == 200
     build_cache(app.state.settings)
     write_model(app.state.settings)
     yield app
@@ -58,7 +59,7 @@ def files_with(folder: Path, name: str) -> list[Path]:
 
 def test_what_is_exported_is_everything(app: FastAPI) -> None:
     held = get(TestClient(app), f"/users/{WHO}/export")
-    assert held["user_id"] == WHO
+    assert (held["user_id"], held["name"]) == (WHO, NAME)
     assert {(one["movie_id"], one["kind"], one["pending"]) for one in held["interactions"]} == {
         (TOY_STORY, "rating", False),
         (TOY_STORY, "click", False),
@@ -68,15 +69,19 @@ def test_what_is_exported_is_everything(app: FastAPI) -> None:
 
 def test_who_was_erased_is_found_in_no_dump_and_in_no_file(app: FastAPI, catalogue_engine: Engine) -> None:
     settings, client = app.state.settings, TestClient(app)
-    assert WHO.encode() in dumped(catalogue_engine)
+    before = dumped(catalogue_engine)
+    assert WHO.encode() in before
+    assert NAME.encode() in before
     folders = {file.relative_to(settings.data_dir).parts[0] for file in files_with(settings.data_dir, WHO)}
     assert folders == {cache_folder(settings).name, models_folder(settings).name}
     assert client.delete(f"/users/{WHO}").json() == {"deleted": 4}
     # As the scheduler does, several times a minute.
     assert FOLLOW_SECONDS <= 30
     CacheKeeper(settings).follow()
-    assert WHO.encode() not in dumped(catalogue_engine)
-    assert files_with(settings.data_dir, WHO) == []
+    after = dumped(catalogue_engine)
+    assert WHO.encode() not in after
+    assert NAME.encode() not in after
+    assert files_with(settings.data_dir, WHO) == files_with(settings.data_dir, NAME) == []
     assert client.get(f"/users/{WHO}/export").status_code == 404
 
 
@@ -121,4 +126,5 @@ def test_logs_name_neither_people_nor_films(
     assert "as it happens" in told
     assert "/recommendations/{user_id}" in told
     assert WHO not in told
+    assert NAME not in told
     assert "Toy Story" not in told
