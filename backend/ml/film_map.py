@@ -37,34 +37,36 @@ SEED = 20_260_101
 
 def ensure_map(settings: Settings) -> int:
     """Lay films out where the last training has moved them; how many, 0 where there is nothing to do."""
-    artefact = _find_training(settings)
+    training = _find_training(settings)
+    if training is None:
+        return 0
+    version, ids, vectors = training
     with SessionLocal() as session:
         made = map_store.find_made(session)
-        if artefact is None or (made and made["version"] == artefact.version):
+        if made and made["version"] == version:
             return 0
         before = map_store.find_places(session)
-    ids, vectors = best_known(artefact, include_adult=settings.include_adult)
-    if len(ids) < LEAST_FILMS:
-        return 0
     placed = Placed(ids, lay_out(ids, vectors, before))
     with session_scope() as session:
-        map_store.keep(session, artefact.version, placed)
-    log.info("map_made", version=artefact.version, films=len(ids))
+        map_store.keep(session, version, placed)
+    log.info("map_made", version=version, films=len(ids))
     return len(ids)
 
 
 def is_wanting(settings: Settings) -> bool:
     """Whether there is no map, and enough to make one of."""
-    artefact = _find_training(settings)
-    if artefact is None or len(best_known(artefact, include_adult=settings.include_adult)[0]) < LEAST_FILMS:
+    if _find_training(settings) is None:
         return False
     with SessionLocal() as session:
         return map_store.find_made(session) is None
 
 
-def _find_training(settings: Settings) -> Artefact | None:
+def _find_training(settings: Settings) -> tuple[str, NDArray[np.int32], Floats] | None:
+    """The version of the last training and its best-known films; None where it is too small, or can't be read."""
     with suppress(LayerUnavailableError):
-        return open_current(models_folder(settings))
+        artefact = open_current(models_folder(settings))
+        ids, vectors = best_known(artefact, include_adult=settings.include_adult)
+        return (artefact.version, ids, vectors) if len(ids) >= LEAST_FILMS else None
     return None
 
 

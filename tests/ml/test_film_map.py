@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend import database
 from backend.config import Settings
-from backend.ml import map_store
+from backend.ml import film_table, map_store
 from backend.ml.film_map import ensure_map, is_wanting, lay_out
 from backend.ml.map_store import Placed
 from tests.ml.factors import tell, write_model
@@ -89,3 +89,14 @@ def test_a_training_moves_the_map_once(
     finally:
         with Session(catalogue_engine) as session, session.begin():
             tell(session)
+
+
+def test_a_training_that_another_version_wrote_is_no_hindrance(
+    catalogue_engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "get_engine", lambda: catalogue_engine)
+    settings = Settings(_env_file=None, data_dir=tmp_path)  # type: ignore[call-arg]
+    write_model(settings)
+    monkeypatch.setattr(film_table, "SHAPE", "of tomorrow")
+    assert not is_wanting(settings)
+    assert ensure_map(settings) == 0
