@@ -9,7 +9,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-package torch
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test test-data test-faults evaluate bench lint format lock
+.PHONY: help run install install-dev test test-data test-faults evaluate bench screenshots lint format lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ evaluate: $(VENV)/.installed-dev ## how good the answers are, into docs/quality.
 
 bench: $(VENV)/.installed-dev ## how fast it is, into docs/benchmarks.md (FILMS=FILE INSTALLATION=DIR ONLY="NAME …")
 	$(BIN)/python -m benchmarks $(if $(FILMS),--films $(FILMS)) $(if $(INSTALLATION),--installation $(INSTALLATION)) $(if $(ONLY),--only $(ONLY))
+
+screenshots: $(VENV)/.installed-dev ## the pictures of README.md, into docs/images (needs Chromium)
+	$(BIN)/python -m tests.web.screenshots
 
 lint: $(VENV)/.installed-dev ## ruff and mypy --strict
 	$(BIN)/ruff check .

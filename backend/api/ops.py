@@ -8,7 +8,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.orm import Session
 
-from backend.api.deps import AskDatabase, CurrentWords, ReadSession, Recommender
+from backend.api.deps import AskDatabase, CurrentSettings, CurrentWords, ReadSession, Recommender
 from backend.api.problems import DOCUMENTED
 from backend.api.render import JSONBytes
 from backend.api.schemas import IndexHistory, Live, PastMeasurement, Quality, Ready, Stats
@@ -62,10 +62,13 @@ def stats(recommender: Recommender, session: ReadSession) -> Response:
     summary="What the vector index found after each build and every night, the oldest first",
 )
 def index_history(
-    session: ReadSession, n: Annotated[int, Query(ge=1, le=500, description="How many, the newest.")] = 60
+    session: ReadSession,
+    settings: CurrentSettings,
+    n: Annotated[int, Query(ge=1, le=500, description="How many, the newest.")] = 60,
 ) -> Response:
     measured = reversed(history(session, limit=n))
-    return JSONBytes({"results": [{name: getattr(one, name) for name in MEASURED} for one in measured]})
+    results = [{name: getattr(one, name) for name in MEASURED} for one in measured]
+    return JSONBytes({"results": results, "target": settings.recall_target})
 
 
 @router.get(

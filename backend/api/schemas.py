@@ -329,6 +329,7 @@ class IndexHistory(BaseModel):
     """What the vector index found, the oldest first."""
 
     results: list[PastMeasurement]
+    target: float = Field(description="RECALL_TARGET: what it is tuned to.")
 
 
 class QualityFigures(BaseModel):

@@ -113,7 +113,7 @@ def test_what_the_index_found_is_told_as_a_history_the_oldest_first(client: Test
 
 
 def test_where_no_index_was_ever_measured_the_history_is_empty(client: TestClient) -> None:
-    assert get(client, "/index/history") == {"results": []}
+    assert get(client, "/index/history") == {"results": [], "target": 0.98}
 
 
 def test_the_quality_is_that_of_the_version_in_force(client: TestClient, catalogue_engine: Engine) -> None:

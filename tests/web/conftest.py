@@ -131,9 +131,9 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 
 def is_expected(message: ConsoleMessage) -> bool:
-    """Browsers note a poster that is not there, and a 404 or 503 of the API, whatever the page makes of it."""
+    """Browsers note a poster that is not there, and a 403, 404 or 503 of the API, whatever is made of it."""
     location: Any = message.location
     is_file = "/web/" in location["url"]
     return location["url"].startswith(POSTERS) or (
-        not is_file and bool(re.search("status of (404|503)", message.text))
+        not is_file and bool(re.search("status of (403|404|503)", message.text))
     )

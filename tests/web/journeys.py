@@ -44,8 +44,8 @@ def guest(page: Page) -> str:
     return str(page.evaluate("JSON.parse(localStorage.getItem('marquee.person')).user_id"))
 
 
-def keep_picture(page: Page, folder: Path | None, name: str) -> None:
+def keep_picture(page: Page, folder: Path | None, name: str, *, full_page: bool = False) -> None:
     """A screenshot, where the run keeps any."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=folder / f"{name}.png")
+        page.screenshot(path=folder / f"{name}.png", full_page=full_page)

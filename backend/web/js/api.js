@@ -28,14 +28,15 @@ export function address(path, params = {}) {
   return url;
 }
 
-/** The answer of a route, or a Problem. */
-export async function ask(path, { params, json, method = json ? "POST" : "GET", signal } = {}) {
+/** The answer of a route, or a Problem; `text` for one that is not JSON. */
+export async function ask(path, { params, json, method = json ? "POST" : "GET", signal, headers, text = false } = {}) {
   const response = await send(address(path, params), {
     method,
-    headers: json ? { "Content-Type": "application/json" } : {},
+    headers: { ...(json && { "Content-Type": "application/json" }), ...headers },
     body: json && JSON.stringify(json),
     signal: AbortSignal.any([AbortSignal.timeout(PATIENCE), ...(signal ? [signal] : [])]),
   }, signal);
+  if (text && response.ok) return response.text();
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Problem(response.status, body);
   if (typeof body.degraded === "boolean" && body.source !== undefined && !path.startsWith("search")) {

@@ -32,6 +32,9 @@ const ICONS = {
   plus: "M12 5v14M5 12h14",
   minus: "M5 12h14",
   edit: "M4 20l1-4L16.5 4.5a1.5 1.5 0 0 1 2 0l1 1a1.5 1.5 0 0 1 0 2L8 19z",
+  well: "M5 12.5l4.5 4.5L19 7.5",
+  look: "M12 6.5v7M12 17.2v.3",
+  trouble: "M7 7l10 10M17 7L7 17",
   file: "M12 15.5V4.5m-4 4l4-4 4 4M5 15v4.5h14V15",
 };
 
