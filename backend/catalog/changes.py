@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from backend.catalog.tmdb import TmdbClient
-from backend.catalog.tmdb_answers import JsonObject
+from backend.catalog.tmdb_answers import JsonObject, total_pages
 from backend.catalog.values import MAX_INTEGER
 
 DAY = dt.timedelta(days=1)
@@ -39,7 +39,7 @@ def windows(since: dt.date, until: dt.date) -> Iterator[tuple[dt.date, dt.date]]
 def _fetch_window(client: TmdbClient, begin: dt.date, end: dt.date) -> Iterator[dict[int, bool]]:
     """The films of a window; of its halves, where it has more pages than TMDB serves."""
     page = _fetch_page(client, begin, end, 1)
-    last = _total_pages(page)
+    last = total_pages(page)
     if last >= client.config.page_limit and end - begin > DAY:
         middle = begin + (end - begin) // 2
         yield from _fetch_window(client, begin, middle)
@@ -56,11 +56,6 @@ def _fetch_page(
 ) -> JsonObject:
     days = {"start_date": begin.isoformat(), "end_date": end.isoformat()}
     return client.fetch_page("/movie/changes", number, unlike=unlike, **days)
-
-
-def _total_pages(page: JsonObject) -> int:
-    total = page.get("total_pages")
-    return total if isinstance(total, int) else 0
 
 
 def _films(page: JsonObject) -> dict[int, bool]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from backend.catalog.tmdb import TmdbClient
-from backend.catalog.tmdb_answers import JsonObject
+from backend.catalog.tmdb_answers import total_pages
 
 MIN_VOTES = 50
 """Films with fewer votes are left out, unless a curated list names them."""
@@ -70,7 +70,7 @@ def fetch_rows(client: TmdbClient, place: Place, *, unlike: Rows | None = None) 
         last = min(place.pages, client.config.page_limit)
     found = page.get("results")
     rows = found if isinstance(found, list) else []
-    if place.page < min(last, _total_pages(page)):
+    if place.page < min(last, total_pages(page)):
         return rows, replace(place, page=place.page + 1)
     return rows, _beyond_the_wall(place, rows, client.config.page_limit) or place.next_list()
 
@@ -90,12 +90,6 @@ def _most_voted(votes: int | None) -> dict[str, str | int]:
         "include_adult": "false",
     }
     return wanted if votes is None else wanted | {"vote_count.lte": votes}
-
-
-def _total_pages(page: JsonObject) -> int:
-    """How many pages a list says it has; one that does not say has no more."""
-    total = page.get("total_pages")
-    return total if isinstance(total, int) else 0
 
 
 def _votes(rows: Rows) -> list[int]:

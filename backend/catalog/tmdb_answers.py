@@ -61,3 +61,9 @@ def json_object(response: requests.Response) -> JsonObject | None:
         body = json.loads(response.content)
         return body if isinstance(body, dict) else None
     return None
+
+
+def total_pages(page: JsonObject) -> int:
+    """How many pages a list says it has; one that does not say has no more."""
+    total = page.get("total_pages")
+    return total if isinstance(total, int) else 0

@@ -55,10 +55,10 @@ def ensure_map(settings: Settings) -> int:
 
 def is_wanting(settings: Settings) -> bool:
     """Whether there is no map, and enough to make one of."""
-    if _find_training(settings) is None:
-        return False
     with SessionLocal() as session:
-        return map_store.find_made(session) is None
+        if map_store.find_made(session):
+            return False
+    return _find_training(settings) is not None
 
 
 def _find_training(settings: Settings) -> tuple[str, NDArray[np.int32], Floats] | None:
