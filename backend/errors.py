@@ -54,6 +54,13 @@ class NotAllowedError(AppError):
     code = "admin_key_required"
 
 
+class ForeignSiteError(AppError):
+    """A page of another site may not ask this."""
+
+    status = 403
+    code = "foreign_site"
+
+
 class BodyTooLargeError(AppError):
     """The request body is too large."""
 

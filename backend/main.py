@@ -32,6 +32,7 @@ from backend.api import (
 from backend.api.access import KEY_FILE, Keys, document_keys, require_client, stored_secret
 from backend.api.cached_answers import CachedAnswers
 from backend.api.deps import Words
+from backend.api.foreign_sites import RefuseForeignSites
 from backend.api.limits import RateLimit
 from backend.api.middleware import BelowPrefix, BodyLimit, RequestContext
 from backend.api.render import RecommendationIds
@@ -262,6 +263,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(BodyLimit)
     if settings.rate_limit:
         app.add_middleware(RateLimit, limit=settings.rate_limit)
+    if not app.state.keys.client:
+        app.add_middleware(RefuseForeignSites, allowed_origins=settings.allowed_origins)
     if settings.allowed_origins:
         # A page of another site asks with a key of its own: the cookie of ours is not for it.
         app.add_middleware(
