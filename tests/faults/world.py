@@ -128,7 +128,7 @@ def is_well(service: Service) -> bool:
 def wait_until_well(service: Service) -> None:
     """So that a test begins with all in order, the words of searches too."""
     eventually(lambda: is_well(service), "the database answers")
-    eventually(lambda: service.ask("/health/ready").json()["encoder"] == "loaded", "the encoder is loaded")
+    eventually(lambda: service.ask("/health/ready").json().get("encoder") == "loaded", "the encoder is loaded")
 
 
 def layer_up(service: Service, layer: str) -> bool:
