@@ -267,6 +267,19 @@ def test_the_doctor_knows_a_column_of_another_dimension_and_how_to_mend_it(
     assert backend_main.main(["doctor"]) == 0
 
 
+def test_the_doctor_knows_that_vectors_are_gone_with_the_extension(
+    fresh: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    migrate(fresh)
+    with fresh.begin() as connection:
+        connection.execute(text("DROP EXTENSION vector CASCADE"))
+        connection.execute(text("CREATE EXTENSION vector"))
+    assert backend_main.main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "FAIL movies.embedding: the column is gone" in said
+    assert "run: python -m backend restore FILE" in said
+
+
 def test_the_doctor_counts_films_that_wait_and_calls_it_no_failure(
     fresh: Engine, films: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,6 +97,12 @@ def _dimension(connection: Connection) -> Check:
         WHERE attrelid = to_regclass('movies') AND attname = 'embedding'
     """
     dimension = connection.scalar(text(statement))
+    if dimension is None:
+        # Other columns and functions went with it: a new column alone would not do.
+        remedy = "python -m backend restore FILE, of a backup, with DATABASE_URL naming an empty database"
+        return Check(
+            "movies.embedding", False, "the column is gone, as after DROP EXTENSION vector CASCADE", remedy
+        )
     return Check(
         "movies.embedding",
         dimension == EMBEDDING_DIMENSION,
