@@ -15,7 +15,7 @@ from backend.catalog.summary import LoadSummary
 from backend.catalog.tmdb import TmdbConfig
 from backend.config import LANGUAGE, Settings, get_settings
 from backend.database import get_engine
-from backend.errors import UsageError
+from backend.errors import WrongArgumentsError
 from backend.feedback.imports import import_ratings
 from backend.feedback.records import PERSON
 from backend.migrations import migrate
@@ -25,7 +25,7 @@ from backend.operations.record import Counts
 def run_pipeline(arguments: argparse.Namespace) -> None:
     """Load what was named; where nothing was, fetch from TMDB."""
     if arguments.user_id is not None and not arguments.ratings:
-        raise UsageError("--user-id says whose ratings a file has: it goes with --ratings")
+        raise WrongArgumentsError("--user-id says whose ratings a file has: it goes with --ratings")
     if arguments.from_file:
         _load_films(arguments.from_file)
     elif arguments.ratings:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from backend.config import get_settings
 from backend.embedded_postgres import exit_on_signals
-from backend.errors import AppError
+from backend.errors import AppError, WrongArgumentsError
 from backend.telemetry import configure_logging
 
 Main = Callable[[argparse.Namespace], None]
@@ -18,7 +18,7 @@ Main = Callable[[argparse.Namespace], None]
 def run(main: Main, parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
     """Parse, run, and say what went wrong in one line.
 
-    Returns the exit code: 0 done, 1 failed, 2 wrong usage (by argparse itself), 130 interrupted.
+    Returns the exit code: 0 done, 1 failed, 2 wrong usage (by argparse), 130 interrupted.
     """
     parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     arguments = parser.parse_args(argv)
@@ -29,6 +29,8 @@ def run(main: Main, parser: argparse.ArgumentParser, argv: list[str] | None = No
     except KeyboardInterrupt:
         print("Interrupted; what was done is kept. Run it again to go on.", file=sys.stderr)
         return 130
+    except WrongArgumentsError as error:
+        parser.error(error.detail)
     except (AppError, ValidationError, DBAPIError, OSError) as error:
         if arguments.debug:
             raise

@@ -109,6 +109,12 @@ class UsageError(AppError):
     code = "usage"
 
 
+class WrongArgumentsError(UsageError):
+    """These arguments do not go together."""
+
+    code = "wrong_arguments"
+
+
 class UnusableFileError(UsageError):
     """No ratings can be read from this file."""
 

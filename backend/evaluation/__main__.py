@@ -6,7 +6,7 @@ from pathlib import Path
 
 from backend import cli
 from backend.config import get_settings
-from backend.errors import UsageError
+from backend.errors import WrongArgumentsError
 from backend.evaluation.learner import ServedLearner
 from backend.evaluation.report import read, render, terminal, write
 from backend.evaluation.run import evaluate
@@ -33,7 +33,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         render(read(arguments.out), arguments.out)
         return
     if arguments.movielens is None or arguments.films is None:
-        raise UsageError("--movielens DIR and --films FILE say what to evaluate on")
+        raise WrongArgumentsError("--movielens DIR and --films FILE say what to evaluate on")
     results = evaluate(
         arguments.movielens,
         arguments.films,

@@ -53,9 +53,14 @@ def test_files_become_tables_json_a_page_and_figures(tmp_path: Path, capsys: pyt
     assert {path.name: path.read_bytes() for path in out.iterdir()} == again
 
 
+def test_ratings_without_their_films_are_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--movielens", str(tmp_path)])
+    assert caught.value.code == 2
+
+
 def test_what_is_missing_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--movielens", str(tmp_path)]) == 1
     assert main(["--movielens", str(tmp_path), "--films", str(tmp_path / "none.jsonl")]) == 1
     assert main(["--render", "--out", str(tmp_path)]) == 1
     errors = capsys.readouterr().err.splitlines()
-    assert [error[:7] for error in errors] == ["error: "] * 3
+    assert [error[:7] for error in errors] == ["error: "] * 2
