@@ -80,8 +80,8 @@ def configure_logging(settings: Settings) -> None:
     structlog.configure(
         processors=chain,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        # By its name each time: what stands for it now may be closed when the next line comes.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*chain[:-1], structlog.stdlib.add_logger_name],
